@@ -1,0 +1,1 @@
+"""hatcheck: the runbook of a small cluster, executable."""
