@@ -1,0 +1,173 @@
+"""The words of the house as frozen values: check, action, outcome, and the record of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, PlainSerializer
+
+Level = Literal["must", "advice"]
+Mode = Literal["verify", "plan", "repair"]
+
+
+def _octets(value: object) -> object:
+    return value.encode("latin-1") if isinstance(value, str) else value
+
+
+# A file's exact bytes. On a tape they are text with one character per byte, so that JSON keeps every
+# byte and a person can still read it.
+Octets = Annotated[
+    bytes,
+    BeforeValidator(_octets),
+    PlainSerializer(lambda octets: octets.decode("latin-1"), return_type=str),
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run one program on a node as root.
+
+    `argv` is an argument vector, never shell text. `last` marks what must come once, after all other
+    actions of the plan (a restart). `limit` is in seconds.
+    """
+
+    node: str
+    argv: tuple[str, ...]
+    why: str
+    last: bool = False
+    limit: float = 60.0
+    kind: Literal["run"] = "run"
+
+
+@dataclass(frozen=True)
+class Write:
+    """Bring one file of a node from the bytes that were seen to the bytes that are wanted.
+
+    `before` is None where no file was seen. `mode` and `owner` ("user:group") are those of a new file;
+    an existing file keeps its own unless they are given.
+    """
+
+    node: str
+    path: str
+    before: Octets | None
+    after: Octets
+    why: str
+    mode: int | None = None
+    owner: str | None = None
+    kind: Literal["write"] = "write"
+
+
+@dataclass(frozen=True)
+class Boot:
+    """Switch on the power of a ClusterHAT port from the controller and wait until the node answers.
+
+    `node` is the controller, `target` the node that boots. `limit` is in seconds for each of at most
+    `cycles` tries.
+    """
+
+    node: str
+    target: str
+    port: str
+    why: str
+    limit: float = 150.0
+    cycles: int = 3
+    kind: Literal["boot"] = "boot"
+
+
+Action = Run | Write | Boot
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison of what must hold on a node with what was seen there.
+
+    `holds` is the verdict of the step's own rule (equality, unless the aspect is a range). `fix` are the
+    actions that would mend a difference; where it is empty, `by_hand` says what a person can do.
+    """
+
+    node: str
+    aspect: str
+    want: str
+    seen: str
+    holds: bool
+    level: Level = "must"
+    fix: tuple[Action, ...] = ()
+    by_hand: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """One action that was tried in a repair, and the sentence of its failure (empty: it succeeded)."""
+
+    action: Action
+    failure: str = ""
+
+
+class Verdict(StrEnum):
+    """What became of one step on one node."""
+
+    OK = "ok"
+    DIFFERS = "differs"
+    REPAIRED = "repaired"
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"
+    WAIVED = "waived"
+
+    @property
+    def is_met(self) -> bool:
+        """Whether a step that needs this one may go on."""
+        return self in {Verdict.OK, Verdict.REPAIRED, Verdict.WAIVED}
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """One step on one node; `str()` gives `step[node]`."""
+
+    step: str
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.step}[{self.node}]"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one step on one node, with all that it rests on.
+
+    `checks` are those of the last look; `first` those of the first look where a repair came between,
+    else empty. `cause` is the root place that blocked this one. `planned` is what a repair would do
+    (mode plan), `done` what a repair did.
+    """
+
+    place: Place
+    verdict: Verdict
+    reason: str = ""
+    cause: Place | None = None
+    checks: tuple[Check, ...] = ()
+    first: tuple[Check, ...] = ()
+    planned: tuple[Action, ...] = ()
+    done: tuple[Done, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """One whole run: the material of the report, the summary and the exit code.
+
+    `started` is ISO 8601 with offset; `seconds` is the length of the run; `looked` is the part of it
+    spent in looking at nodes.
+    """
+
+    cluster: str
+    mode: Mode
+    started: str
+    seconds: float
+    looked: float
+    nodes: tuple[str, ...]
+    steps: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+
+    def outcome(self, place: Place) -> Outcome | None:
+        """The outcome at a place, or None where the run did not go there."""
+        return next((outcome for outcome in self.outcomes if outcome.place == place), None)
