@@ -1,0 +1,106 @@
+"""An action as lines that a person can read before agreeing to it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from harness.model import Run, Write
+from harness.report.text import count, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.model import Action, Boot
+
+Kind = Literal["head", "what", "file", "hunk", "same", "added", "removed", "note"]
+
+KINDS: dict[str, Kind] = {"+": "added", "-": "removed", "@": "hunk", " ": "same"}
+MAX_LINES = 160
+MAX_WIDTH = 400
+MAX_COMPARED = 4000  # lines of a file; difflib's time grows with their square
+NO_NEWLINE = "\\ No newline at end of file"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a shown action; `text` is already safe to show and has no line break."""
+
+    kind: Kind
+    text: str
+
+
+def lines(action: Action, limit: int = MAX_LINES) -> tuple[Line, ...]:
+    """The action as lines: node and why, then what would be done; a file as at most `limit` diff lines."""
+    if isinstance(action, Run):
+        return (_head(action), Line("what", what(action)))
+    if isinstance(action, Write):
+        return (_head(action), Line("what", what(action)), *_bounded(list(_compare(action)), limit))
+    return (Line("head", visible(f"{action.node}: {what(action)}: {action.why}", MAX_WIDTH)),)
+
+
+def what(action: Action) -> str:
+    """What the action does, in one line without the reason."""
+    if isinstance(action, Run):
+        once = "  (last, once)" if action.last else ""
+        return visible(f"$ {shlex.join(action.argv)}") + once
+    if isinstance(action, Write):
+        return _what_file(action)
+    return _what_boot(action)
+
+
+def plain(action: Action, limit: int = MAX_LINES) -> str:
+    """The lines of an action as one text."""
+    return "\n".join(line.text for line in lines(action, limit))
+
+
+def _head(action: Run | Write) -> Line:
+    return Line("head", visible(f"{action.node}: {action.why}", MAX_WIDTH))
+
+
+def _what_file(action: Write) -> str:
+    verb = "create" if action.before is None else "write"
+    mode = [] if action.mode is None else [f"mode {action.mode:04o}"]
+    owner = [] if action.owner is None else [f"owner {action.owner}"]
+    rights = ", ".join((*mode, *owner))
+    return visible(f"{verb} {action.path}" + (f" ({rights})" if rights else ""), MAX_WIDTH)
+
+
+def _what_boot(action: Boot) -> str:
+    tries = f"{count(action.cycles, 'try', 'tries')} of {action.limit:g} s"
+    return visible(f"switch on {action.target} at port {action.port} ({tries})", MAX_WIDTH)
+
+
+def _compare(action: Write) -> Iterator[Line]:
+    before, after = _split(action.before or b""), _split(action.after)
+    if max(len(before), len(after)) > MAX_COMPARED:
+        sizes = f"{len(before)} lines before, {len(after)} after"
+        yield Line("note", f"too long to compare here: {sizes}")
+        return
+    if action.before == action.after:
+        yield Line("note", "the content stays as it is")
+        return
+    names = ("(no file)" if action.before is None else action.path, action.path)
+    differences = difflib.unified_diff(before, after, *names, lineterm="")
+    for number, text in enumerate(differences):
+        kind = KINDS[text[0]] if number > 1 else "file"
+        yield Line(kind, visible(text.removesuffix("\n"), MAX_WIDTH))
+        if kind in {"same", "added", "removed"} and not text.endswith("\n"):
+            yield Line("note", NO_NEWLINE)
+
+
+def _split(octets: bytes) -> list[str]:
+    """Lines with their ends. Different bytes stay different text, and only a newline ends a line."""
+    return re.findall(r"[^\n]*\n|[^\n]+", octets.decode("utf-8", "surrogateescape"))
+
+
+def _bounded(found: list[Line], limit: int) -> Iterator[Line]:
+    yield from found[:limit]
+    rest = found[limit:]
+    if rest:
+        added, removed = (sum(line.kind == kind for line in rest) for kind in ("added", "removed"))
+        left_out = count(len(rest), "more line")
+        yield Line("note", f"… {left_out} left out here ({added} added, {removed} removed)")

@@ -1,0 +1,215 @@
+"""What a run comes to: counts, root causes, headline and exit code, the same for every face of the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from harness.model import Verdict
+from harness.report.text import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.model import Action, Check, Outcome, Place, Record
+
+CAUSES = frozenset({Verdict.DIFFERS, Verdict.UNKNOWN})
+
+
+class Headline(StrEnum):
+    """The verdict over a whole run."""
+
+    AS_DOCUMENTED = "as documented"
+    DIFFERS = "differs"
+    NOT_KNOWN = "not fully known"
+    NOTHING = "nothing looked at"
+
+    @property
+    def exit_code(self) -> int:
+        """What the outcomes alone make of the exit code; "nothing looked at" leaves it to pytest."""
+        return {Headline.DIFFERS: 1, Headline.NOT_KNOWN: 10}.get(self, 0)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An outcome that differs or is unknown, with the places that wait for it."""
+
+    outcome: Outcome
+    blocks: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A piece of advice that is not followed at a place; it never decides anything."""
+
+    place: Place
+    check: Check
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What would mend an outcome: actions of the harness, and what only a person can do."""
+
+    actions: tuple[Action, ...]
+    by_hand: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The analysis of one record.
+
+    `counts` has every verdict. `causes` come with the widest effect first. `orphans` are blocked places
+    whose cause is not in the record (an interrupted or narrowed run). `unreached` are steps without any
+    outcome.
+    """
+
+    headline: Headline
+    counts: dict[Verdict, int]
+    causes: tuple[Cause, ...]
+    orphans: tuple[Place, ...]
+    advice: tuple[Advice, ...]
+    waived: tuple[Outcome, ...]
+    unreached: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 as documented, 1 something differs, 10 nothing differs but something is unknown."""
+        return self.headline.exit_code
+
+    @property
+    def total(self) -> int:
+        """The number of outcomes."""
+        return sum(self.counts.values())
+
+    @property
+    def sentence(self) -> str:
+        """How few causes stand behind all that is not met: "2 causes explain 61 of 63 …"."""
+        explained = sum(len(cause.blocks) for cause in self.causes)
+        return explanation(len(self.causes), explained, len(self.orphans))
+
+    @property
+    def tally(self) -> str:
+        """The counts that are not zero, in one line: "120 ok, 1 differs"."""
+        return ", ".join(f"{number} {verdict}" for verdict, number in self.counts.items() if number)
+
+
+def summarize(record: Record) -> Summary:
+    """Analyse a record; pure."""
+    outcomes = record.outcomes
+    counts = {verdict: sum(one.verdict is verdict for one in outcomes) for verdict in Verdict}
+    causes = _causes(outcomes)
+    explained = {place for cause in causes for place in cause.blocks}
+    blocked = [one.place for one in outcomes if one.verdict is Verdict.BLOCKED]
+    reached = {one.place.step for one in outcomes}
+    return Summary(
+        headline=_headline(counts),
+        counts=counts,
+        causes=causes,
+        orphans=tuple(place for place in blocked if place not in explained),
+        advice=tuple(_advice(outcomes)),
+        waived=tuple(one for one in outcomes if one.verdict is Verdict.WAIVED),
+        unreached=tuple(step for step in record.steps if step not in reached),
+    )
+
+
+def explanation(causes: int, explained: int, orphans: int) -> str:
+    """The sentence over `causes` causes that block `explained` places, beside `orphans` unexplained ones."""
+    rest = f"{count(orphans, 'place')} blocked by what this run did not look at" if orphans else ""
+    if not causes:
+        return rest or "nothing is left to explain"
+    if explained:
+        verb = "explains" if causes == 1 else "explain"
+        total = causes + explained + orphans
+        first = f"{count(causes, 'cause')} {verb} {explained} of {total} that are not met"
+    else:
+        first = f"{count(causes, 'cause')}, blocking nothing else"
+    return f"{first}; {rest}" if rest else first
+
+
+def steps_of(record: Record) -> tuple[str, ...]:
+    """The steps in documented order, then any other that has an outcome: none is ever lost."""
+    return tuple(dict.fromkeys((*record.steps, *(one.place.step for one in record.outcomes))))
+
+
+def nodes_of(record: Record) -> tuple[str, ...]:
+    """The nodes in the inventory's order, then any other that has an outcome."""
+    return tuple(dict.fromkeys((*record.nodes, *(one.place.node for one in record.outcomes))))
+
+
+def reason(outcome: Outcome) -> str:
+    """Why the outcome is what it is, in one sentence; taken from its checks where none was given."""
+    if outcome.reason:
+        return outcome.reason
+    if outcome.verdict is Verdict.BLOCKED and outcome.cause:
+        return f"waits for {outcome.cause}"
+    failing = broken(outcome.checks)
+    if not failing or outcome.verdict.is_met:
+        return ""
+    first, more = failing[0], len(failing) - 1
+    sentence = f"{first.aspect}: want {first.want}, seen {first.seen}"
+    return f"{sentence} (and {count(more, 'other difference')})" if more else sentence
+
+
+def broken(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """The checks that decide and do not hold."""
+    return tuple(check for check in checks if check.level == "must" and not check.holds)
+
+
+def remedy(outcome: Outcome) -> Remedy:
+    """What would mend the outcome: its plan, else the fixes of its differences; equal ones merge."""
+    failing = broken(outcome.checks)
+    fixes = outcome.planned or tuple(action for check in failing for action in check.fix)
+    hints = dict.fromkeys(check.by_hand for check in failing if check.by_hand)
+    return Remedy(tuple(dict.fromkeys(fixes)), tuple(hints))
+
+
+def as_json(summary: Summary) -> dict[str, object]:
+    """The summary as plain values for result.json; what the record already has is only named."""
+    return {
+        "headline": str(summary.headline),
+        "exit_code": summary.exit_code,
+        "counts": {str(verdict): number for verdict, number in summary.counts.items()},
+        "sentence": summary.sentence,
+        "causes": [
+            {
+                "place": str(cause.outcome.place),
+                "verdict": str(cause.outcome.verdict),
+                "reason": reason(cause.outcome),
+                "blocks": [str(place) for place in cause.blocks],
+            }
+            for cause in summary.causes
+        ],
+        "orphans": [str(place) for place in summary.orphans],
+        "advice": [
+            {"place": str(one.place), "node": one.check.node, "aspect": one.check.aspect}
+            for one in summary.advice
+        ],
+        "waived": [str(outcome.place) for outcome in summary.waived],
+        "unreached": list(summary.unreached),
+    }
+
+
+def _causes(outcomes: tuple[Outcome, ...]) -> tuple[Cause, ...]:
+    waiting: dict[Place, list[Place]] = {one.place: [] for one in outcomes if one.verdict in CAUSES}
+    for one in outcomes:
+        if one.verdict is Verdict.BLOCKED and one.cause in waiting:
+            waiting[one.cause].append(one.place)
+    causes = [Cause(one, tuple(waiting[one.place])) for one in outcomes if one.verdict in CAUSES]
+    return tuple(sorted(causes, key=lambda cause: -len(cause.blocks)))
+
+
+def _headline(counts: dict[Verdict, int]) -> Headline:
+    if counts[Verdict.DIFFERS]:
+        return Headline.DIFFERS
+    # A blocked place was not looked at: even without its cause at hand it cannot count as documented.
+    if counts[Verdict.UNKNOWN] or counts[Verdict.BLOCKED]:
+        return Headline.NOT_KNOWN
+    return Headline.AS_DOCUMENTED if any(counts.values()) else Headline.NOTHING
+
+
+def _advice(outcomes: tuple[Outcome, ...]) -> Iterable[Advice]:
+    for one in outcomes:
+        for check in one.checks:
+            if check.level == "advice" and not check.holds:
+                yield Advice(one.place, check)
