@@ -1,0 +1,10 @@
+"""What a person is shown of text that did not parse: one line, printable, bounded."""
+
+LIMIT = 100
+
+
+def excerpt(text: str) -> str:
+    """The first line of a text that is not blank, quoted as Python would, at most 100 characters long."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    shown = ascii(line[: LIMIT + 1])
+    return shown if len(shown) <= LIMIT else f"{shown[: LIMIT - 3]}..."
