@@ -1,0 +1,219 @@
+"""The base that all nodes stand on, and the apt repository they install from; built once and cached.
+
+The cache is keyed by what determines the content: the guest directory and the processor. Both are built
+under another name and renamed, so what was interrupted never looks complete.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import LabError
+from harness.lab.layout import CACHE_HOME, GUEST_REPOSITORY, I2C_GID, USER
+from harness.lab.mounts import remove_tree
+from harness.lab.repository import download_packages, write_index
+from harness.lab.run import run
+from harness.lab.sources import machine_sources
+
+GUEST = Path(__file__).parent / "guest"
+_BUILD_SECONDS = 1800.0
+_NO_DOCUMENTS = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A complete base in the cache."""
+
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        """The root file system."""
+        return self.home / "root"
+
+    @property
+    def repository(self) -> Path:
+        """The local apt repository."""
+        return self.home / "debs"
+
+
+def recipe() -> dict[str, Any]:
+    """The lists of guest/packages.toml."""
+    return tomllib.loads((GUEST / "packages.toml").read_text())
+
+
+def cache_key() -> str:
+    """Hash of everything that determines the base: each guest file, the processor, and this build code."""
+    digest = hashlib.sha256(platform.machine().encode())
+    files = [file for file in sorted(GUEST.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
+    code = [GUEST.parent / name for name in ("base.py", "repository.py")]
+    for file in [*files, *code]:
+        digest.update(f"\0{file.relative_to(GUEST.parent)}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cached_base() -> Base:
+    """Where the base of this version is, or will be."""
+    return Base(CACHE_HOME / f"base-{cache_key()}")
+
+
+def ensure_base(say: Say) -> Base:
+    """Return the base, built now when the cache has none; older bases and half-built ones are removed.
+
+    Raises LabError with the last words of the program that failed.
+    """
+    base = cached_base()
+    if base.home.is_dir():
+        return base
+    CACHE_HOME.mkdir(parents=True, exist_ok=True)
+    with locked(CACHE_HOME, say):
+        if not base.home.is_dir():
+            draft = Base(CACHE_HOME / f"draft-{base.home.name}")
+            remove_tree(draft.home)
+            draft.root.mkdir(parents=True)
+            draft.repository.mkdir()
+            _build(draft, say)
+            draft.home.rename(base.home)
+            _remove_older(base)
+    return base
+
+
+def _remove_older(newest: Base) -> None:
+    """Remove the bases of former versions, except one that a running lab stands on."""
+    in_use = Path("/proc/self/mountinfo").read_text()
+    for home in CACHE_HOME.glob("*base-*"):
+        if home != newest.home and str(home) not in in_use:
+            remove_tree(home)
+
+
+def purge_cache(say: Say) -> None:
+    """Remove all that is cached."""
+    if CACHE_HOME.is_dir():
+        with locked(CACHE_HOME, say):
+            for entry in CACHE_HOME.iterdir():
+                remove_tree(entry)
+
+
+@contextmanager
+def locked(directory: Path, say: Say) -> Iterator[None]:
+    """Hold the lock of `directory`; another holder is waited for, after saying so."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another hatcheck lab command to finish")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _build(base: Base, say: Say) -> None:
+    lists = recipe()
+    for text, step in (
+        ("bootstrapping the base system (once, about a minute)", _bootstrap),
+        ("downloading the packages that nodes install offline", _fill_repository),
+        ("setting up the base system", _customise),
+    ):
+        say(f"{text} …")
+        began = time.monotonic()
+        step(base, lists)
+        say(f"  … done in {time.monotonic() - began:.0f} s")
+
+
+def _bootstrap(base: Base, lists: dict[str, Any]) -> None:
+    sources = [base.home / f"sources.{ending}" for ending in machine_sources(lists["suite"])]
+    for file, text in zip(sources, machine_sources(lists["suite"]).values(), strict=True):
+        file.write_text(text)
+    excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in _NO_DOCUMENTS]
+    # The build must not outlive us: setpriv has the kernel end it when we are killed.
+    argv = ["setpriv", "--pdeathsig", "TERM", "mmdebstrap", "--mode=root", "--variant=minbase"]
+    argv += ["--skip=cleanup/apt", *excludes, f"--include={','.join(lists['base'])}"]
+    argv += [lists["suite"], str(base.root), *map(str, sources)]
+    run(argv, timeout=_BUILD_SECONDS)
+
+
+def _fill_repository(base: Base, lists: dict[str, Any]) -> None:
+    download_packages(base.root, base.repository, lists["repository"], _BUILD_SECONDS)
+    write_index(base.repository)
+
+
+def _customise(base: Base, lists: dict[str, Any]) -> None:
+    """Turn a plain Debian into what a node boots from: no mirror, the guest files, user pi, few units."""
+    root = base.root
+    for leftover in (
+        root / "etc/apt/sources.list.d",
+        root / "var/lib/apt/lists",
+        root / "var/cache/apt/archives",
+    ):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for empty in ("etc/apt/sources.list.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
+        (root / empty).mkdir(parents=True)
+    install_guest_files(root)
+    for unit in lists["masked"]:
+        _mask(root / "etc/systemd/system" / unit)
+    for name in lists["sysctl_masked"]:
+        _mask(root / "etc/sysctl.d" / name)
+    _quiet_kernel_log(root / "etc/rsyslog.conf")
+    _add_user(root, lists["groups"])
+    _forget_identity(root)
+    # The lists are of the repository where nodes see it, so apt has to see it there too.
+    argv = ["systemd-nspawn", "--quiet", f"--directory={root}", "--register=no", "--keep-unit"]
+    argv += ["--resolv-conf=off", "--timezone=off", f"--bind-ro={base.repository}:{GUEST_REPOSITORY}"]
+    run([*argv, "apt-get", "update"], timeout=120)
+
+
+def install_guest_files(root: Path) -> None:
+    """Copy guest/rootfs over `root`: programs (a first line #!) 0755, sudoers 0440, the rest 0644."""
+    source = GUEST / "rootfs"
+    for file in sorted(source.rglob("*")):
+        target = root / file.relative_to(source)
+        if file.is_dir():
+            target.mkdir(exist_ok=True)
+            continue
+        content = file.read_bytes()
+        target.unlink(missing_ok=True)
+        target.write_bytes(content)
+        target.chmod(0o755 if content.startswith(b"#!") else 0o440 if "sudoers.d" in target.parts else 0o644)
+    (root / "usr/sbin/clusterhat").symlink_to("clusterctrl")
+
+
+def _mask(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/null")
+
+
+def _quiet_kernel_log(config: Path) -> None:
+    """The kernel's log is the machine's, not the node's."""
+    text = config.read_text()
+    if 'module(load="imklog")' not in text:
+        raise LabError("The rsyslog of the base no longer loads imklog as the lab expects; adapt base.py.")
+    config.write_text(text.replace('module(load="imklog")', '#module(load="imklog")'))
+
+
+def _add_user(root: Path, groups: list[str]) -> None:
+    in_root = ["chroot", str(root)]
+    run([*in_root, "groupadd", "--force", "--system", "--gid", str(I2C_GID), "i2c"])
+    for group in groups:
+        run([*in_root, "groupadd", "--force", "--system", group])
+    account = ["--create-home", "--uid", "1000", "--shell", "/bin/bash", "--groups", ",".join(groups), USER]
+    run([*in_root, "useradd", *account])
+
+
+def _forget_identity(root: Path) -> None:
+    """What each node gets of its own must not come from the machine that built the base."""
+    for path in [root / "etc/hostname", *(root / "etc/ssh").glob("ssh_host_*")]:
+        path.unlink(missing_ok=True)

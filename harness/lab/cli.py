@@ -1,0 +1,109 @@
+"""`hatcheck lab …`: the lab from a shell.
+
+Exit code: that of the command for `exec`, 4 when asked wrongly or when the machine cannot do it.
+"""
+
+import argparse
+import sys
+from typing import NoReturn
+
+from harness.errors import LabError, UsageError
+from harness.lab.lab import Lab
+from harness.lab.layout import NODES
+
+_UNFIT = 4
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one sentence, as all of ours are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}.")
+
+
+def main(argv: list[str]) -> int:
+    """Carry out `hatcheck lab` with the words `argv`; return the exit code."""
+    try:
+        options = _parser().parse_args(argv)
+        return int(options.act(Lab(options.lab), options))
+    except (LabError, UsageError) as why:
+        print(why, file=sys.stderr)  # noqa: T201
+        return _UNFIT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="hatcheck lab", description="The embedded five-node lab (Linux, root).")
+    parser.add_argument("--lab", help="name of the lab (default: HATCHECK_LAB, else hatlab)")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    up = verbs.add_parser("up", help="start all nodes; harmless when they run")
+    up.add_argument("--direct", action="store_true", help="give this machine an address in the cluster network")
+    up.set_defaults(act=_up)
+
+    down = verbs.add_parser("down", help="remove everything but the cache")
+    down.add_argument("--purge", action="store_true", help="remove the cache as well")
+    down.set_defaults(act=_down)
+
+    verbs.add_parser("status", help="power and state of each node").set_defaults(act=_status)
+
+    execute = verbs.add_parser("exec", help="run a command as root in a node, without ssh")
+    execute.add_argument("node", choices=NODES)
+    execute.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD …")
+    execute.set_defaults(act=_exec)
+
+    reset = verbs.add_parser("reset", help="make nodes anew, as with a newly flashed card")
+    reset.add_argument("--bare", action="store_true", help="with nothing of the runbook done (the default now)")
+    reset.add_argument("nodes", nargs="*", metavar="NODE", help="default: all")
+    reset.set_defaults(act=_reset)
+
+    power = verbs.add_parser("power", help="give a node power, or cut it at once")
+    power.add_argument("switch", choices=("on", "off"))
+    power.add_argument("node", choices=NODES)
+    power.set_defaults(act=_power)
+    return parser
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")  # one write, so that lines of different nodes do not mix
+    sys.stderr.flush()
+
+
+def _up(lab: Lab, options: argparse.Namespace) -> int:
+    lab.up(direct=options.direct, say=_say)
+    return 0
+
+
+def _down(lab: Lab, options: argparse.Namespace) -> int:
+    lab.down(_say, purge=options.purge)
+    return 0
+
+
+def _status(lab: Lab, _options: argparse.Namespace) -> int:
+    seen = lab.status()
+    if not seen.is_up:
+        print(f"lab {seen.name}: down")  # noqa: T201
+        return 0
+    wire = "direct wire" if seen.is_direct else "no direct wire"
+    print(f"lab {seen.name}: up, board {seen.board_pid}, {wire}")  # noqa: T201
+    for node in seen.nodes:
+        power, system = "on" if node.has_power else "off", "running" if node.is_running else "halted"
+        print(f"{node.node:<5} power {power:<4} {system}")  # noqa: T201
+    return 0
+
+
+def _exec(lab: Lab, options: argparse.Namespace) -> int:
+    words = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not words:
+        raise UsageError("hatcheck lab exec: a command is missing, as in `exec p1 -- hostname`.")
+    return lab.enter(options.node, words)
+
+
+def _reset(lab: Lab, options: argparse.Namespace) -> int:
+    for name in options.nodes or [None]:
+        lab.reset(name, bare=True, say=_say)
+    return 0
+
+
+def _power(lab: Lab, options: argparse.Namespace) -> int:
+    lab.power(options.node, on=options.switch == "on")
+    return 0
