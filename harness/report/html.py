@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from harness.model import Verdict
 from harness.report.diff import lines, what
-from harness.report.summary import nodes_of, reason, remedy, steps_of, summarize
+from harness.report.summary import nodes_of, reason, remedy, remedy_title, steps_of, summarize
 from harness.report.text import count, duration, visible
 
 if TYPE_CHECKING:
@@ -68,7 +68,12 @@ def _environment() -> Environment:
         anchor=anchor, count=count, duration=duration, page=_page, lines=lines, what=what, tally=_tally
     )
     environment.globals.update(
-        signs=SIGNS, reason=reason, remedy=remedy, ordered=_ordered, max_checks=MAX_CHECKS
+        signs=SIGNS,
+        reason=reason,
+        remedy=remedy,
+        remedy_title=remedy_title,
+        ordered=_ordered,
+        max_checks=MAX_CHECKS,
     )
     return environment
 

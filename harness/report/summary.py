@@ -12,7 +12,7 @@ from harness.report.text import count
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.model import Action, Check, Outcome, Place, Record
+    from harness.model import Action, Check, Mode, Outcome, Place, Record
 
 CAUSES = frozenset({Verdict.DIFFERS, Verdict.UNKNOWN})
 
@@ -162,6 +162,13 @@ def remedy(outcome: Outcome) -> Remedy:
     fixes = outcome.planned or tuple(action for check in failing for action in check.fix)
     hints = dict.fromkeys(check.by_hand for check in failing if check.by_hand)
     return Remedy(tuple(dict.fromkeys(fixes)), tuple(hints))
+
+
+def remedy_title(outcome: Outcome, mode: Mode) -> str:
+    """What the actions of a remedy are in a run of this mode."""
+    if outcome.planned:
+        return "planned"
+    return "left to do" if mode == "repair" else "--repair would do"
 
 
 def as_json(summary: Summary) -> dict[str, object]:
