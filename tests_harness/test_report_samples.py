@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.model import Action, Boot, Check, Done, Outcome, Place, Record, Run, Verdict, Write
+from harness.model import Action, Boot, Check, Done, Mode, Outcome, Place, Record, Run, Verdict, Write
 
 HOSTS = b"127.0.0.1\tlocalhost\n172.19.181.1\tpi1\n172.19.181.9\tpi2\n"
 GOOD_HOSTS = b"127.0.0.1\tlocalhost\n172.19.181.1\tpi1\n172.19.181.2\tpi2\n"
@@ -38,13 +38,12 @@ def outcome(where: str, verdict: Verdict = Verdict.OK, cause: str = "", reason: 
     return Outcome(place(where), verdict, reason, place(cause) if cause else None)
 
 
-def record(*outcomes: Outcome, mode: str = "verify") -> Record:
+def record(*outcomes: Outcome, mode: Mode = "verify") -> Record:
     """A record of just these outcomes."""
     steps = tuple(dict.fromkeys(one.place.step for one in outcomes))
     nodes = tuple(dict.fromkeys(one.place.node for one in outcomes))
     started = "2026-11-22T16:04:05+01:00"
-    empty = Record("lab", "verify", started, 42.0, 30.5, nodes, steps, outcomes)
-    return replace(empty, mode=mode)
+    return Record("lab", mode, started, 42.0, 30.5, nodes, steps, outcomes)
 
 
 def write_hosts(node: str = "p2") -> Write:

@@ -1,0 +1,139 @@
+"""The summary of a record: what counts, what is a cause, what the run comes to."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_report_samples import outcome, record, wrong_hosts
+
+from harness.model import Check, Outcome, Place, Run, Verdict
+from harness.report.summary import explanation, reason, remedy, remedy_title, steps_of, summarize
+
+OK, DIFFERS, UNKNOWN = Verdict.OK, Verdict.DIFFERS, Verdict.UNKNOWN
+BLOCKED, REPAIRED, WAIVED = Verdict.BLOCKED, Verdict.REPAIRED, Verdict.WAIVED
+
+
+@pytest.mark.parametrize(
+    ("causes", "explained", "orphans", "sentence"),
+    [
+        pytest.param(0, 0, 0, "nothing is left to explain", id="all met"),
+        pytest.param(1, 0, 0, "1 cause, blocking nothing else", id="one alone"),
+        pytest.param(3, 0, 0, "3 causes, blocking nothing else", id="three alone"),
+        pytest.param(1, 1, 0, "1 cause explains 1 of 2 that are not met", id="one and one"),
+        pytest.param(2, 61, 0, "2 causes explain 61 of 63 that are not met", id="two and many"),
+        pytest.param(0, 0, 1, "1 place blocked by what this run did not look at", id="cause elsewhere"),
+        pytest.param(
+            1,
+            2,
+            2,
+            "1 cause explains 2 of 5 that are not met; 2 places blocked by what this run did not look at",
+            id="both",
+        ),
+    ],
+)
+def test_few_causes_explain_what_is_not_met(causes: int, explained: int, orphans: int, sentence: str) -> None:
+    assert explanation(causes, explained, orphans) == sentence
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "headline", "code"),
+    [
+        pytest.param([OK, REPAIRED, WAIVED], "as documented", 0, id="met in three ways"),
+        pytest.param([OK, DIFFERS], "differs", 1, id="one differs"),
+        pytest.param([UNKNOWN, DIFFERS, BLOCKED], "differs", 1, id="a difference outranks the unknown"),
+        pytest.param([OK, UNKNOWN, BLOCKED], "not fully known", 10, id="one unknown"),
+        pytest.param([OK, BLOCKED], "not fully known", 10, id="blocked by what is not in the record"),
+        pytest.param([], "nothing looked at", 0, id="nothing, which pytest itself answers with 5"),
+    ],
+)
+def test_headline_and_exit_code_follow_from_the_verdicts(verdicts: list[Verdict], headline: str, code: int) -> None:
+    outcomes = [outcome(f"step{number}[p1]", verdict) for number, verdict in enumerate(verdicts)]
+    summary = summarize(record(*outcomes))
+    assert (summary.headline, summary.exit_code) == (headline, code)
+
+
+def test_the_cause_that_blocks_most_comes_first() -> None:
+    summary = summarize(
+        record(
+            outcome("arp[p1]", DIFFERS),
+            outcome("arp[p2]", UNKNOWN),
+            outcome("hosts[p2]", BLOCKED, "arp[p2]"),
+            outcome("keys[p2]", BLOCKED, "arp[p2]"),
+            outcome("hosts[p1]", BLOCKED, "arp[p1]"),
+        )
+    )
+    assert [(str(cause.outcome.place), len(cause.blocks)) for cause in summary.causes] == [
+        ("arp[p2]", 2),
+        ("arp[p1]", 1),
+    ]
+    assert summary.sentence == "2 causes explain 3 of 5 that are not met"
+
+
+def test_a_blocked_place_without_its_cause_is_named() -> None:
+    summary = summarize(record(outcome("hosts[p1]", BLOCKED, "arp[p1]")))
+    assert [str(place) for place in summary.orphans] == ["hosts[p1]"]
+
+
+def test_advice_is_listed_and_decides_nothing() -> None:
+    weak = Check("p1", "key type", "ed25519", "rsa", holds=False, level="advice")
+    summary = summarize(record(Outcome(Place("keys", "p1"), OK, checks=(weak,))))
+    assert [one.check for one in summary.advice] == [weak]
+    assert (summary.headline, summary.causes) == ("as documented", ())
+
+
+def test_advice_is_no_part_of_reason_or_remedy() -> None:
+    weak = Check("p1", "a", "x", "y", holds=False, level="advice", by_hand="later")
+    differing = Outcome(Place("hosts", "p1"), DIFFERS, checks=(weak, wrong_hosts("p1")))
+    assert reason(differing) == "pi2: want 172.19.181.2, seen 172.19.181.9"
+    assert remedy(differing).by_hand == ()
+
+
+def test_equal_fixes_are_one_action() -> None:
+    restart = Run("p1", ("systemctl", "restart", "ssh"), "new settings", last=True)
+    checks = (wrong_hosts("p1", (restart,)), wrong_hosts("p1", (restart,)))
+    assert remedy(Outcome(Place("hosts", "p1"), DIFFERS, checks=checks)).actions == (restart,)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        pytest.param(outcome("hosts[p1]", DIFFERS, reason="said so"), "said so", id="given"),
+        pytest.param(outcome("hosts[p1]", BLOCKED, "arp[p1]"), "waits for arp[p1]", id="blocked"),
+        pytest.param(outcome("hosts[p1]"), "", id="ok needs none"),
+        pytest.param(
+            Outcome(Place("hosts", "p1"), DIFFERS, checks=(wrong_hosts(), wrong_hosts())),
+            "pi2: want 172.19.181.2, seen 172.19.181.9 (and 1 other difference)",
+            id="from the checks",
+        ),
+    ],
+)
+def test_every_outcome_has_one_reason(where: Outcome, expected: str) -> None:
+    assert reason(where) == expected
+
+
+def test_a_remedy_is_called_by_what_the_run_makes_of_it() -> None:
+    bare = outcome("hosts[p1]", DIFFERS)
+    planned = Outcome(Place("hosts", "p1"), DIFFERS, planned=(Run("p1", ("true",), ""),))
+    assert remedy_title(bare, "verify") == "--repair would do"
+    assert remedy_title(bare, "repair") == "left to do"
+    assert remedy_title(planned, "plan") == "planned"
+
+
+def test_no_outcome_is_lost_for_a_step_that_the_record_does_not_list() -> None:
+    listed = record(outcome("hosts[p1]"))
+    stranger = outcome("mpi[p9]")
+    assert steps_of(
+        type(listed)(**{**vars(listed), "outcomes": (*listed.outcomes, stranger)}),
+    ) == ("hosts", "mpi")
+
+
+@given(st.lists(st.sampled_from(Verdict), max_size=30), st.integers(0, 29))
+def test_causes_and_what_they_explain_add_up_to_all_that_is_not_met(verdicts: list[Verdict], culprit: int) -> None:
+    cause = f"step{culprit}[p1]"
+    run = record(*(outcome(f"step{number}[p1]", one, cause) for number, one in enumerate(verdicts)))
+    summary = summarize(run)
+    explained = sum(len(one.blocks) for one in summary.causes)
+    not_met = sum(not verdict.is_met for verdict in verdicts)
+    assert len(summary.causes) + explained + len(summary.orphans) == not_met
+    assert summary.total == len(verdicts)
