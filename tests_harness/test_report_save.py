@@ -7,7 +7,7 @@ import json
 import os
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
@@ -16,9 +16,6 @@ from test_report_samples import HOSTILE, outcome, poisoned, record, write_hosts
 from harness.errors import UsageError
 from harness.model import Outcome, Place, Record, Verdict
 from harness.report.save import result_json, save
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STAMP = "2026-11-22T15-04-05Z"
 RUN = record(outcome("hosts[p1]", Verdict.DIFFERS, reason="wrong"))
@@ -83,6 +80,11 @@ def test_a_file_in_the_place_of_reports_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("")
     with pytest.raises(UsageError, match=r"reports: the report of this run cannot be saved there: \w+"):
         save(RUN, "", tmp_path / "reports")
+
+
+def test_a_place_where_not_even_root_may_write_is_one_sentence() -> None:
+    with pytest.raises(UsageError, match=r"^/proc/reports: .* cannot be saved there: [^\n]+$"):
+        save(RUN, "", Path("/proc/reports"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from test_report_samples import outcome, record, wrong_hosts
 
 from harness.model import Check, Outcome, Place, Run, Verdict
-from harness.report.summary import explanation, reason, remedy, remedy_title, steps_of, summarize
+from harness.report.remedy import reason, remedy, remedy_title
+from harness.report.summary import explanation, steps_of, summarize
 
 OK, DIFFERS, UNKNOWN = Verdict.OK, Verdict.DIFFERS, Verdict.UNKNOWN
 BLOCKED, REPAIRED, WAIVED = Verdict.BLOCKED, Verdict.REPAIRED, Verdict.WAIVED

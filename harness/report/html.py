@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from harness.model import Verdict
 from harness.report.diff import lines, what
-from harness.report.summary import nodes_of, reason, remedy, remedy_title, steps_of, summarize
+from harness.report.remedy import reason, remedy, remedy_title
+from harness.report.summary import nodes_of, steps_of, summarize
 from harness.report.text import count, duration, visible
 
 if TYPE_CHECKING:

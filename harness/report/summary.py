@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness.model import Verdict
+from harness.report.remedy import reason
 from harness.report.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.model import Action, Check, Mode, Outcome, Place, Record
+    from harness.model import Check, Outcome, Place, Record
 
 CAUSES = frozenset({Verdict.DIFFERS, Verdict.UNKNOWN})
 
@@ -45,14 +46,6 @@ class Advice:
 
     place: Place
     check: Check
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """What would mend an outcome: actions of the harness, and what only a person can do."""
-
-    actions: tuple[Action, ...]
-    by_hand: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -137,40 +130,6 @@ def nodes_of(record: Record) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*record.nodes, *(one.place.node for one in record.outcomes))))
 
 
-def reason(outcome: Outcome) -> str:
-    """Why the outcome is what it is, in one sentence; taken from its checks where none was given."""
-    if outcome.reason:
-        return outcome.reason
-    if outcome.verdict is Verdict.BLOCKED and outcome.cause:
-        return f"waits for {outcome.cause}"
-    failing = broken(outcome.checks)
-    if not failing or outcome.verdict.is_met:
-        return ""
-    first, more = failing[0], len(failing) - 1
-    sentence = f"{first.aspect}: want {first.want}, seen {first.seen}"
-    return f"{sentence} (and {count(more, 'other difference')})" if more else sentence
-
-
-def broken(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """The checks that decide and do not hold."""
-    return tuple(check for check in checks if check.level == "must" and not check.holds)
-
-
-def remedy(outcome: Outcome) -> Remedy:
-    """What would mend the outcome: its plan, else the fixes of its differences; equal ones merge."""
-    failing = broken(outcome.checks)
-    fixes = outcome.planned or tuple(action for check in failing for action in check.fix)
-    hints = dict.fromkeys(check.by_hand for check in failing if check.by_hand)
-    return Remedy(tuple(dict.fromkeys(fixes)), tuple(hints))
-
-
-def remedy_title(outcome: Outcome, mode: Mode) -> str:
-    """What the actions of a remedy are in a run of this mode."""
-    if outcome.planned:
-        return "planned"
-    return "left to do" if mode == "repair" else "--repair would do"
-
-
 def as_json(summary: Summary) -> dict[str, object]:
     """The summary as plain values for result.json; what the record already has is only named."""
     return {
@@ -189,8 +148,7 @@ def as_json(summary: Summary) -> dict[str, object]:
         ],
         "orphans": [str(place) for place in summary.orphans],
         "advice": [
-            {"place": str(one.place), "node": one.check.node, "aspect": one.check.aspect}
-            for one in summary.advice
+            {"place": str(one.place), "node": one.check.node, "aspect": one.check.aspect} for one in summary.advice
         ],
         "waived": [str(outcome.place) for outcome in summary.waived],
         "unreached": list(summary.unreached),

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from harness.model import Verdict
 from harness.report.diff import lines, what
-from harness.report.summary import nodes_of, reason, remedy, remedy_title, steps_of, summarize
+from harness.report.remedy import reason, remedy, remedy_title
+from harness.report.summary import nodes_of, steps_of, summarize
 from harness.report.text import count, duration, visible
 
 if TYPE_CHECKING:
@@ -153,11 +154,7 @@ def _repairs(record: Record) -> Iterator[Text]:
             yield Text.assemble((f"repair of {_line(str(outcome.place))}: ", "bold"), str(outcome.verdict))
             for done in outcome.done:
                 yield from _action(done.action)
-                yield (
-                    Text(f"  failed: {_line(done.failure)}", "red")
-                    if done.failure
-                    else Text("  done", "green")
-                )
+                yield (Text(f"  failed: {_line(done.failure)}", "red") if done.failure else Text("  done", "green"))
 
 
 def _tone(done: Done) -> str:
