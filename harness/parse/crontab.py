@@ -1,0 +1,68 @@
+"""Read a user's crontab and append one line to it (runbook L706-710; crontab(5) of Debian's cron)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from harness.errors import ObservationError, UsageError
+from harness.parse.excerpt import excerpt
+
+# A comment has a line of its own: after a command, # belongs to the command.
+NOTHING = re.compile(r"[ \t]*(?:#.*)?")
+VARIABLE = re.compile(r"""[ \t]*("[^"]*"|'[^']*'|[^\s="'#]+)[ \t]*=[ \t]*(.*?)[ \t]*""")
+ENTRY = re.compile(r"[ \t]*(@[a-z]+|(?:[0-9A-Za-z*,/~-]+[ \t]+){4}[0-9A-Za-z*,/~-]+)[ \t]+(\S.*?)[ \t]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job: `when` is "@reboot" or the like, or the five time fields with single spaces between."""
+
+    when: str
+    command: str
+
+
+def entries(text: str) -> tuple[Entry, ...]:
+    """The jobs in the order of the lines; comments, blank lines and variables are none.
+
+    Raises ObservationError for any other line. An empty text has no jobs.
+    """
+    return tuple(found for found in map(_parse, text.split("\n")) if isinstance(found, Entry))
+
+
+def variables(text: str) -> dict[str, str]:
+    """The environment that the crontab sets, without quotes; the last line wins. Raises as `entries`."""
+    return dict(found for found in map(_parse, text.split("\n")) if isinstance(found, tuple))
+
+
+def with_line(content: bytes, line: str) -> bytes:
+    """The content with one more job as its last line, all else byte for byte.
+
+    Identical where the job already stands there. Raises UsageError where the line is not one job.
+    """
+    try:
+        job = entries(line)
+    except ObservationError as error:
+        raise UsageError(f"crontab: the line to append is not one job: {error}") from error
+    if len(job) != 1 or "\n" in line:
+        raise UsageError(f"crontab: expected one job to append, got {excerpt(line)}")
+    octets = line.strip().encode()
+    if octets in (present.strip() for present in content.split(b"\n")):
+        return content
+    gap = b"\n" if content and not content.endswith(b"\n") else b""
+    return content + gap + octets + b"\n"
+
+
+def _parse(line: str) -> Entry | tuple[str, str] | None:
+    if NOTHING.fullmatch(line):
+        return None
+    if variable := VARIABLE.fullmatch(line):
+        return _unquoted(variable[1]), _unquoted(variable[2])
+    if entry := ENTRY.fullmatch(line):
+        return Entry(" ".join(entry[1].split()), entry[2])
+    raise ObservationError(f"crontab: expected a job, a variable or a comment, got {excerpt(line)}")
+
+
+def _unquoted(text: str) -> str:
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if is_quoted else text

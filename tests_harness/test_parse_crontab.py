@@ -1,0 +1,96 @@
+"""A crontab is read as cron reads it, and gains a job without losing a byte."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import ObservationError, UsageError
+from harness.parse.crontab import Entry, entries, variables, with_line
+
+JOB = "@reboot /home/pi/webVolume/repoBashScripts/start_pipe_stats_cluster_hat.sh"
+# Runbook L686-710, shortened.
+DOCUMENTED = f"""# For example, you can run a backup of all your user accounts
+# 0 5 * * 1 tar -zcf /var/backups/home.tgz /home/
+#
+# m h  dom mon dow   command
+
+{JOB}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "want"),
+    [
+        pytest.param(JOB, Entry("@reboot", JOB.removeprefix("@reboot ")), id="at boot"),
+        pytest.param("*/5\t0-6 1,15 * mon-fri  a  b", Entry("*/5 0-6 1,15 * mon-fri", "a  b"), id="five fields"),
+        pytest.param(" @daily A=1 a # b", Entry("@daily", "A=1 a # b"), id="all after the time is command"),
+    ],
+)
+def test_job_is_read(line: str, want: Entry) -> None:
+    assert entries(f"# c\n\n{line}\n") == (want,)
+
+
+def test_documented_crontab_has_one_job() -> None:
+    assert [entry.when for entry in entries(DOCUMENTED)] == ["@reboot"]
+
+
+@pytest.mark.parametrize(
+    ("line", "want"),
+    [
+        ("PATH=/bin:/usr/bin", {"PATH": "/bin:/usr/bin"}),
+        (' MAILTO = "" ', {"MAILTO": ""}),
+        ("'A' = \"b c\"", {"A": "b c"}),
+        ("A=b=c # d", {"A": "b=c # d"}),
+        ("#A=b", {}),
+    ],
+)
+def test_variable_is_no_job(line: str, want: dict[str, str]) -> None:
+    assert variables(line) == want
+    assert entries(line) == ()
+
+
+@pytest.mark.parametrize("text", ["no crontab for pi", "* * * * command", "@reboot", "* * * * *"])
+def test_other_line_is_an_observation_error(text: str) -> None:
+    with pytest.raises(ObservationError, match="expected a job"):
+        entries(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "want"),
+    [
+        pytest.param(b"", b"+", id="empty"),
+        pytest.param(b"# c\n", b"# c\n+", id="comment"),
+        pytest.param(b"@daily a", b"@daily a\n+", id="no last newline"),
+        pytest.param(b"\xff\xfe junk\n", b"\xff\xfe junk\n+", id="any bytes"),
+        pytest.param(b"#" + JOB.encode() + b"\n", b"#" + JOB.encode() + b"\n+", id="commented out"),
+        pytest.param(DOCUMENTED.encode(), DOCUMENTED.encode(), id="already there"),
+        pytest.param(b" " + JOB.encode(), b" " + JOB.encode(), id="already there, no newline"),
+    ],
+)
+def test_job_is_appended_once(content: bytes, want: bytes) -> None:
+    want = want.replace(b"+", JOB.encode() + b"\n")
+    assert with_line(content, JOB) == want
+    assert with_line(want, JOB) == want
+
+
+@pytest.mark.parametrize("line", ["", "# a", "A=b", "junk", "@reboot a\n@reboot b", "@reboot a\n"])
+def test_only_one_job_can_be_appended(line: str) -> None:
+    with pytest.raises(UsageError):
+        with_line(b"", line)
+
+
+@given(st.binary())
+def test_append_keeps_every_byte_before(content: bytes) -> None:
+    assert with_line(content, JOB).startswith(content)
+
+
+@given(st.text() | st.text(alphabet="@rebot*/=\"'# \t\n15a"))
+def test_any_text_gives_a_value_or_an_observation_error(text: str) -> None:
+    with suppress(ObservationError):
+        entries(text)
+    with suppress(ObservationError):
+        variables(text)
