@@ -6,6 +6,7 @@
     ├── UsageError         the caller's mistake: options, inventory, tape (exit 4)
     ├── ObservationError   a node could not be looked at: the outcome is `unknown`
     │   ├── Unreachable        no usable connection
+    │   │   └── Refused            the login was refused; trying again could get us banned
     │   ├── MissingTool        the node lacks the program that the question needs
     │   └── TimeLimit          the answer did not come in time
     ├── RepairError        a change was tried and refused or failed
@@ -37,6 +38,10 @@ class ObservationError(HarnessError):
 
 class Unreachable(ObservationError):
     """No usable connection: down, refused, silent, talking nonsense, or not who it claims to be."""
+
+
+class Refused(Unreachable):
+    """The node does not let us log in; a run never tries this twice, because fail2ban counts."""
 
 
 class MissingTool(ObservationError):

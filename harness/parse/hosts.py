@@ -79,6 +79,16 @@ def repair(
     return _append(b"".join(kept), missing, b"\r\n" if _has_crlf(content) else b"\n")
 
 
+def with_line(content: bytes, line: str) -> bytes:
+    """The content with one more line at its end, in the file's own line ending."""
+    ending = b"\r\n" if _has_crlf(content) else b"\n"
+    return _ended(content, ending) + line.encode() + ending
+
+
+def _ended(content: bytes, ending: bytes) -> bytes:
+    return content if not content or content.endswith(b"\n") else content + ending
+
+
 def _lines(content: bytes) -> list[bytes]:
     # Not bytes.splitlines: a lone carriage return is white space inside a line here, not its end.
     return [line for line in re.split(rb"(?<=\n)", content) if line]
@@ -137,8 +147,8 @@ def _append(content: bytes, missing: Mapping[str, IPv4Address], ending: bytes) -
     entries: dict[IPv4Address, list[str]] = {}
     for name, address in missing.items():
         entries.setdefault(address, []).append(name)
-    if entries and content and not content.endswith(b"\n"):
-        content += ending
+    if entries:
+        content = _ended(content, ending)
     return content + b"".join(_entries(entries, ending))
 
 

@@ -107,6 +107,5 @@ def _key(name: str) -> tuple[str, ...]:
 def _is_match(pattern: tuple[str, ...], key: tuple[str, ...]) -> bool:
     # Part by part, because a star does not reach over a separator.
     return all(
-        want is not None and part is not None and fnmatchcase(part, want)
-        for want, part in zip_longest(pattern, key)
+        want is not None and part is not None and fnmatchcase(part, want) for want, part in zip_longest(pattern, key)
     )

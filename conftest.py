@@ -1,0 +1,3 @@
+"""Load the plugin; everything else is in the package."""
+
+pytest_plugins = ["harness.plugin"]

@@ -1,0 +1,101 @@
+"""How a step sees one node: ordinary testinfra hosts, and questions that never answer by default."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import MissingTool, ObservationError
+from harness.model import Octets  # noqa: TC001 - pydantic reads it on a tape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testinfra.host import Host
+
+    from harness.inventory import Cluster
+
+COMMAND_NOT_FOUND = 127
+# One header line and then exactly that many bytes, for each file that a pattern meets.
+FILES = 'for f in {}; do [ ! -f "$f" ] || {{ stat -L -c "%s %a %U:%G %n" -- "$f" && cat -- "$f" || exit 9; }}; done'
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as seen on a node: its bytes, permission bits, and owner as "user:group"."""
+
+    content: Octets
+    mode: int
+    owner: str
+
+
+@dataclass(frozen=True)
+class NodeAccess:
+    """One node to look at: its name, the cluster it belongs to, and a testinfra host over our connection.
+
+    `host` asks as the login user, `root` through sudo. Both are ordinary testinfra hosts; `ask` and
+    `test` are for the plain command whose failure means that nothing was learnt.
+    """
+
+    name: str
+    cluster: Cluster
+    host: Host
+    root: Host
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether this is the machine that carries the HAT."""
+        return self.name == self.cluster.controller.name
+
+    def ask(self, command: str, *arguments: str, root: bool = False) -> str:
+        """The standard output of a command whose exit code must be 0.
+
+        Each `%s` of `command` is replaced by one argument, quoted. MissingTool for exit 127,
+        ObservationError for any other failure; never an empty answer in place of one.
+        """
+        code, out, err = self.run(command, *arguments, root=root)
+        if code:
+            raise ObservationError(f"{self.name}: `{command}` gave exit {code}: {_first_line(err or out)}")
+        return out
+
+    def test(self, command: str, *arguments: str, root: bool = False) -> bool:
+        """Exit 0 as True and 1 as False; every other exit is an ObservationError."""
+        code, _, err = self.run(command, *arguments, root=root)
+        if code not in {0, 1}:
+            raise ObservationError(f"{self.name}: `{command}` gave exit {code}: {_first_line(err)}")
+        return code == 0
+
+    def files(self, *patterns: str) -> dict[str, File]:
+        """The regular files that shell patterns meet, by path, read as root in one round trip.
+
+        A pattern that meets nothing gives nothing; a file that cannot be read raises ObservationError.
+        """
+        script = FILES.format(" ".join(map(_quoted_but_globs, patterns)))
+        result = self.root.run(script)
+        if result.rc:
+            raise ObservationError(f"{self.name}: cannot read {', '.join(patterns)}: {_first_line(result.stderr)}")
+        return dict(_split(result.stdout_bytes))
+
+    def run(self, command: str, *arguments: str, root: bool = False) -> tuple[int, str, str]:
+        """Exit code, output and error output of a command that ran; MissingTool if it is not there."""
+        result = (self.root if root else self.host).run(command, *arguments)
+        if result.rc == COMMAND_NOT_FOUND:
+            raise MissingTool(f"{self.name}: cannot ask: {_first_line(result.stderr) or command}")
+        return result.rc, result.stdout, result.stderr
+
+
+def _quoted_but_globs(pattern: str) -> str:
+    return "*".join(shlex.quote(part) if part else "" for part in pattern.split("*"))
+
+
+def _split(octets: bytes) -> Iterator[tuple[str, File]]:
+    while octets:
+        header, _, rest = octets.partition(b"\n")
+        size, mode, owner, path = header.decode(errors="backslashreplace").split(" ", 3)
+        yield path, File(rest[: int(size)], int(mode, 8), owner)
+        octets = rest[int(size) :]
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:200]

@@ -1,0 +1,268 @@
+"""The pytest plugin: one run of the loop per session, one item per step and node, aspects as subtests."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from harness import reach, session, tape
+from harness.errors import HarnessError, UsageError
+from harness.model import Check, Mode, Outcome, Place, Verdict
+from harness.progress import Progress
+from harness.report.save import save
+from harness.report.summary import summarize
+from harness.report.terminal import render_summary
+from harness.session import Request, Result
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+    from harness.connect import Connections
+    from harness.inventory import Cluster
+
+Verify = Callable[[], None]
+KEY = pytest.StashKey["Run"]()
+DEFAULT_CLUSTER = "cluster.toml"
+LETTERS = {
+    Verdict.REPAIRED: ("repaired", "R", ("REPAIRED", {"green": True})),
+    Verdict.BLOCKED: ("blocked", "b", ("BLOCKED", {"yellow": True})),
+    Verdict.UNKNOWN: ("unknown", "?", ("UNKNOWN", {"red": True})),
+}
+
+
+class Run:
+    """What the options ask for, and what came of it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.replay: Path | None = config.option.replay and Path(config.option.replay)
+        self.cluster: Cluster = self._find_cluster()
+        self.mode: Mode = "repair" if config.option.repair else "plan" if config.option.plan else "verify"
+        self.result: Result | None = None
+        self.folder: Path | None = None
+        self.other_failures = 0
+        self._connections: Connections | None = None
+
+    def _find_cluster(self) -> Cluster:
+        if self.replay:
+            return session.request_of(tape.read(self.replay), str(self.replay)).cluster
+        return reach.find_cluster(self.config.option.cluster, direct=self.config.option.direct)
+
+    @property
+    def connections(self) -> Connections:
+        """The run's connections; every question of the session shares them."""
+        if self._connections is None:
+            self._connections = session.open_connections(self.cluster)
+        return self._connections
+
+    def outcome(self, place: Place) -> Outcome | None:
+        """What became of a place, if the run went there."""
+        return self.result.record.outcome(place) if self.result else None
+
+    def carry_out(self, items: list[pytest.Item], write: Callable[[str], None]) -> None:
+        """Run the loop for the steps of these items."""
+        steps = frozenset(filter(None, map(step_of, items)))
+        if not steps:
+            return
+        if self.replay:
+            self.result = session.replay(self.replay)
+            return
+        chosen = frozenset(place for item in items if (place := place_of(item)) and "verify" in _fixtures(item))
+        request = Request(self.cluster, self.mode, steps, chosen, self.config.option.advice)
+        with Progress(write) as say:
+            self.result = session.run_live(request, self.connections, say)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count failures that are not the outcome of a step: witnesses, and tests of the user's own."""
+        if report.failed and "verdict" not in dict(report.user_properties):
+            self.other_failures += 1
+
+    def close(self) -> None:
+        """End the connections."""
+        if self._connections:
+            self._connections.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the README's table."""
+    group = parser.getgroup("hatcheck", "verify and repair a ClusterHAT cluster")
+    add = group.addoption
+    add("--cluster", default=DEFAULT_CLUSTER, metavar="FILE|lab", help="the inventory, or the embedded lab")
+    add("--plan", action="store_true", help="show what --repair would change, and change nothing")
+    add("--repair", action="store_true", help="mend what differs, and look again")
+    add("--advice", action="store_true", help="with --plan or --repair: follow the advice, too")
+    add("--disruptive", action="store_true", help="also run what disturbs the cluster for a moment")
+    add("--replay", metavar="TAPE", help="judge reports/<time>/tape.json again; contacts nothing")
+    add("--direct", action="store_true", help="reach the nodes without the jump through the controller")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse what cannot be done before anything is contacted, and have JUnit written in any case."""
+    option = config.option
+    if option.plan and option.repair:
+        raise pytest.UsageError("--plan and --repair exclude each other: plan first, then repair")
+    if option.replay and (option.plan or option.repair):
+        raise pytest.UsageError("--replay judges a tape again, so it takes neither --plan nor --repair")
+    if option.advice and not (option.plan or option.repair):
+        raise pytest.UsageError("--advice goes with --plan or --repair")
+    if option.repair and getattr(option, "numprocesses", None):
+        raise pytest.UsageError("--repair runs in one process, or two would mend at once; leave out -n")
+    try:
+        config.stash[KEY] = run = Run(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(run, "hatcheck-run")
+    if not option.xmlpath:
+        option.xmlpath = str(_spare_junit(config))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close the connections, and drop the JUnit file of a session that was not a run."""
+    run = config.stash.get(KEY, None)
+    if run:
+        run.close()
+        _spare_junit(config).unlink(missing_ok=True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that asks for a node runs once for each machine of the inventory."""
+    if "node_name" in metafunc.fixturenames:
+        metafunc.parametrize("node_name", metafunc.config.stash[KEY].cluster.names, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Disruptive tests need their option."""
+    for item in items:
+        if item.get_closest_marker("disruptive") and not config.option.disruptive:
+            item.add_marker(pytest.mark.skip(reason="disturbs the cluster: give --disruptive to run it"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Run the whole loop once, before the first item reports on its place in it."""
+    if session.config.option.collectonly:
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        session.config.stash[KEY].carry_out(session.items, reporter.write_line if reporter else print)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The inventory of the run."""
+    return request.config.stash[KEY].cluster
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest, node_name: str) -> Host:
+    """A plain testinfra host for each machine, over the run's own connection.
+
+    In a file of a step it serves the witness, who speaks only where the step itself says that all is well.
+    """
+    run = request.config.stash[KEY]
+    if run.replay:
+        pytest.skip("a tape has no machine to ask")
+    step = step_of(request.node)
+    outcome = run.outcome(Place(step, node_name)) if step else None
+    if outcome and not outcome.verdict.is_met:
+        pytest.skip(f"{outcome.place} is {outcome.verdict} by its own word, so no witness is heard")
+    return run.connections.access(node_name).host
+
+
+@pytest.fixture
+def verify(request: pytest.FixtureRequest, node_name: str, subtests: pytest.Subtests) -> Verify:
+    """Call it to report what the run found at this place; unknown is an error here, blocked a skip."""
+    place = Place(step_of(request.node) or "", node_name)
+    outcome = request.config.stash[KEY].outcome(place)
+    if outcome is None:
+        pytest.skip(f"{place} is not on the tape")
+    request.node.user_properties.append(("verdict", str(outcome.verdict)))
+    if outcome.verdict is Verdict.UNKNOWN:
+        pytest.fail(outcome.reason, pytrace=False)
+    if outcome.verdict is Verdict.BLOCKED:
+        pytest.skip(outcome.reason)
+
+    def report() -> None:
+        for check in outcome.checks:
+            with subtests.test(check.aspect):
+                _report(check)
+        if outcome.verdict is Verdict.DIFFERS:
+            pytest.fail(outcome.reason, pytrace=False)
+
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Count repaired, blocked and unknown on their own."""
+    verdict = dict(report.user_properties).get("verdict")
+    is_word = (report.when == "call" and report.passed) or (report.when == "setup" and not report.passed)
+    if verdict is None or not is_word or hasattr(report, "context"):
+        return None
+    return LETTERS.get(Verdict(str(verdict)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Leave the report, and make the exit code say what the outcomes say."""
+    run = session.config.stash[KEY]
+    if run.result is None:
+        return
+    run.folder = save(run.result.record, run.result.tape, session.config.rootpath / "reports")
+    junit = Path(session.config.option.xmlpath)
+    if junit.exists():
+        shutil.copyfile(junit, run.folder / "junit.xml")
+    if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        code = summarize(run.result.record).headline.exit_code
+        session.exitstatus = 1 if run.other_failures else code
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Root causes first, then where the report is."""
+    run = config.stash[KEY]
+    if run.result is None:
+        return
+    text = io.StringIO()
+    width = shutil.get_terminal_size().columns
+    console = Console(file=text, width=width, force_terminal=terminalreporter.hasmarkup, highlight=False)
+    render_summary(run.result.record, console)
+    terminalreporter.section(f"{run.result.record.cluster}: {run.mode}")
+    terminalreporter.write(text.getvalue())
+    if run.folder:
+        terminalreporter.write_line(f"report: {os.path.relpath(run.folder / 'report.html')}")
+
+
+def step_of(item: pytest.Item) -> str | None:
+    """The step that an item reports on or witnesses."""
+    marker = item.get_closest_marker("step")
+    return str(marker.args[0]) if marker else None
+
+
+def place_of(item: pytest.Item) -> Place | None:
+    """The step and node of an item, if it has both."""
+    step, call = step_of(item), getattr(item, "callspec", None)
+    return Place(step, call.params["node_name"]) if step and call and "node_name" in call.params else None
+
+
+def _fixtures(item: pytest.Item) -> tuple[str, ...]:
+    return tuple(getattr(item, "fixturenames", ()))
+
+
+def _report(check: Check) -> None:
+    if check.holds or check.level == "advice":
+        return
+    by_hand = f"; {check.by_hand}" if check.by_hand and not check.fix else ""
+    pytest.fail(f"{check.node}: {check.aspect}: want {check.want}, saw {check.seen}{by_hand}", pytrace=False)
+
+
+def _spare_junit(config: pytest.Config) -> Path:
+    return config.rootpath / "reports" / f".junit-{os.getpid()}.xml"

@@ -1,0 +1,88 @@
+"""Step `hosts`: the machines know each other by name (runbook L97-115)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import ObservationError
+from harness.model import Action, Check, Write
+from harness.node import File
+from harness.parse import hosts
+from harness.step import LookFrom, expect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.inventory import Cluster
+    from harness.node import NodeAccess
+
+NEEDS = ("arp",)
+LOOK_FROM: LookFrom = "every node"
+PATH = "/etc/hosts"
+LOOPBACK = {"127.0.0.1": ("localhost",)}
+LOOPBACK_6 = "::1"
+READABLE = 0o444
+
+
+@dataclass(frozen=True)
+class State:
+    """The file /etc/hosts, byte for byte."""
+
+    file: File
+
+
+def observe(node: NodeAccess) -> State:
+    """Read the file; that there is none is not an answer on a Debian machine."""
+    found = node.files(PATH)
+    if PATH not in found:
+        raise ObservationError(f"{node.name}: {PATH} is not a regular file")
+    return State(found[PATH])
+
+
+def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
+    """Each name that a machine must know, the loopback lines, and that everybody may read them."""
+    for name, state in seen.items():
+        known = hosts.names(state.file.content)
+        wanted = {**LOOPBACK, **_peers(name, cluster)}
+        fix = _fix(name, state.file, wanted)
+        for address, names in wanted.items():
+            for peer in names:
+                yield _judge_name(name, peer, address, known, fix)
+        yield expect(
+            name, "IPv6 loopback has its name", want="localhost",
+            seen="localhost" if LOOPBACK_6 in known.get("localhost", ()) else "no name", fix=fix,
+        )  # fmt: skip
+        yield expect(
+            name, f"{PATH} may be read by everybody", want="yes",
+            seen="yes" if state.file.mode & READABLE == READABLE else f"mode {state.file.mode:o}",
+            fix=(_write(name, state.file, state.file.content, state.file.mode | READABLE),),
+        )  # fmt: skip
+
+
+def _peers(name: str, cluster: Cluster) -> dict[str, tuple[str, ...]]:
+    """What the runbook has a machine know: the controller all nodes; a node the controller and its siblings."""
+    peers: dict[str, tuple[str, ...]] = {
+        str(node.address): (node.alias,) for node in cluster.nodes if node.name != name
+    }
+    if name == cluster.controller.name:
+        return peers
+    return {str(cluster.controller.address): (cluster.controller.name,), **peers}
+
+
+def _judge_name(
+    name: str, peer: str, address: str, known: Mapping[str, tuple[str, ...]], fix: tuple[Action, ...]
+) -> Check:
+    found = [one for one in known.get(peer, ()) if ":" not in one]  # IPv6 lines are none of this step's business
+    return expect(name, f"address of {peer}", want=address, seen=", ".join(found) or "unknown name", fix=fix)
+
+
+def _fix(name: str, file: File, wanted: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:
+    after = hosts.repair(file.content, wanted)
+    if LOOPBACK_6 not in hosts.names(after).get("localhost", ()):
+        after = hosts.with_line(after, f"{LOOPBACK_6} localhost ip6-localhost ip6-loopback")
+    return (_write(name, file, after, None),) if after != file.content else ()
+
+
+def _write(name: str, file: File, after: bytes, mode: int | None) -> Write:
+    return Write(name, PATH, file.content, after, "name the machines of the cluster", mode)

@@ -1,0 +1,179 @@
+"""Step `network`: addresses, bridge, routes and NAT of the cluster's own network (runbook L50)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
+
+from harness.model import Action, Check, Run, Write
+from harness.node import File
+from harness.parse import ip, netconfig, pings, sysctl
+from harness.step import LookFrom, expect
+from harness.steps.network_gateway import FORWARD, RULES_PATH, SYSCTL_PATTERNS, UNIT_PATH, Gateway, judge_gateway
+from harness.steps.network_paths import judge_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from ipaddress import IPv4Address
+
+    from harness.inventory import Cluster
+    from harness.node import NodeAccess
+
+NEEDS = ("power",)
+LOOK_FROM: LookFrom = "every node"
+
+
+@dataclass(frozen=True)
+class State:
+    """Live links and routes, who answered ping, and what is configured for the next boot."""
+
+    links: tuple[ip.Link, ...]
+    routes: tuple[ip.Route, ...]
+    reached: dict[str, bool]
+    enabled: tuple[str, ...]
+    files: dict[str, File]
+    gateway: Gateway | None = None
+
+
+def observe(node: NodeAccess) -> State:
+    """Ask iproute2, ping everybody, and read the network configuration files."""
+    others = [str(node.cluster.address(name)) for name in node.cluster.names if name != node.name]
+    return State(
+        ip.links(node.ask("ip -j addr")),
+        ip.routes(node.ask("ip -j -4 route")),
+        pings.answers(node.ask(pings.command(others), root=True)),
+        _enabled_units(node),
+        node.files(*netconfig.PATTERNS),
+        _observe_gateway(node) if node.is_controller else None,
+    )
+
+
+def _enabled_units(node: NodeAccess) -> tuple[str, ...]:
+    units = node.ask(
+        "systemctl list-unit-files --no-legend --no-pager --type=service --state=enabled,enabled-runtime,generated"
+    )
+    return tuple(line.split()[0] for line in units.splitlines() if line.strip())
+
+
+def _observe_gateway(node: NodeAccess) -> Gateway:
+    return Gateway(
+        sysctl.number(node.ask("sysctl -n %s", FORWARD)),
+        node.files(RULES_PATH, UNIT_PATH, *SYSCTL_PATTERNS),
+        node.ask("iptables -w -t nat -S", root=True),
+        node.ask("iptables -w -S", root=True),
+    )
+
+
+def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
+    """Each machine's own address and ways out; bridge, forwarding and NAT on the controller."""
+    controller = cluster.controller
+    for name, state in seen.items():
+        interface = controller.bridge if name == controller.name else cluster.node(name).interface
+        gateway = None if name == controller.name else controller.address
+        yield from _judge_address(name, interface, state, cluster)
+        yield _judge_next_boot(name, interface, gateway, state, cluster)
+        if gateway:
+            yield _judge_route(name, interface, gateway, state)
+        yield _judge_overlap(name, interface, state, cluster)
+    hub = seen.get(controller.name)
+    if hub and hub.gateway:
+        yield from _judge_ports(hub, cluster)
+        yield from judge_gateway(hub.gateway, hub.enabled, cluster)
+    first_jump = hub.gateway.first_jump if hub and hub.gateway else "FORWARD"
+    yield from judge_paths({name: state.reached for name, state in seen.items()}, cluster, first_jump)
+
+
+def _judge_address(name: str, interface: str, state: State, cluster: Cluster) -> Iterator[Check]:
+    link = next((link for link in state.links if link.name == interface), None)
+    if link is None:
+        by_hand = "the image makes this interface: is it the ClusterCTRL image for this machine?"
+        yield expect(name, interface, want="there", seen="no such interface", by_hand=by_hand)
+        return
+    up = Run(name, ("ip", "link", "set", interface, "up"), f"bring {interface} up")
+    yield expect(name, f"{interface} is up", want="yes", seen="yes" if link.is_up else "no", fix=(up,))
+    address = cluster.interface_of(name)
+    add = Run(name, ("ip", "addr", "add", str(address), "brd", "+", "dev", interface), f"give {interface} its address")
+    found = [str(one) for one in link.ipv4 if one in {address} or one.ip in cluster.subnet]
+    yield expect(
+        name, f"address of {interface}", want=str(address), seen=", ".join(found) or "none in the cluster's subnet",
+        fix=() if address in link.ipv4 else (add,), by_hand="take the other addresses of the subnet off this machine",
+    )  # fmt: skip
+
+
+def _judge_next_boot(name: str, interface: str, gateway: IPv4Address | None, state: State, cluster: Cluster) -> Check:
+    """What the system's own network tool will do at the next boot."""
+    address = cluster.interface_of(name)
+    files = {path: file.content for path, file in state.files.items()}
+    want = f"{address}{f' via {gateway}' if gateway else ''}"
+    found = [one for tool in netconfig.tools(state.enabled) if (one := netconfig.configured(files, tool, interface))]
+    is_right = any(
+        address in one.addresses and one.is_automatic and one.gateway == (gateway or one.gateway) for one in found
+    )
+    seen = want if is_right else "; ".join(_words(one) for one in found) or "nothing is configured"
+    return expect(
+        name, f"{interface} after a reboot", want=want, seen=seen, fix=_configure(name, interface, gateway, state, cluster),
+        by_hand="set it with the tool that manages this machine's network",
+    )  # fmt: skip
+
+
+def _configure(
+    name: str, interface: str, gateway: IPv4Address | None, state: State, cluster: Cluster
+) -> tuple[Action, ...]:
+    files = {path: file.content for path, file in state.files.items()}
+    tools = netconfig.tools(state.enabled)
+    tool = next((tool for tool in tools if netconfig.configured(files, tool, interface)), next(iter(tools), None))
+    edit = netconfig.with_static(files, tool, interface, cluster.interface_of(name), gateway) if tool else None
+    if edit is None or edit.before == edit.after:
+        return ()
+    why = f"give {interface} its address at every boot"
+    mode, owner = (0o644, "root:root") if edit.before is None else (None, None)
+    return (Write(name, edit.path, edit.before, edit.after, why, mode, owner),)
+
+
+def _words(one: netconfig.Configured) -> str:
+    addresses = ", ".join(map(str, one.addresses)) or "no address"
+    manual = "" if one.is_automatic else ", not started at boot"
+    return f"{addresses} via {one.gateway or 'nothing'} ({one.path}{manual})"
+
+
+def _judge_route(name: str, interface: str, gateway: IPv4Address, state: State) -> Check:
+    ways = [f"via {route.gateway} dev {route.dev}" for route in state.routes if route.dst == "default"]
+    want = f"via {gateway} dev {interface}"
+    argv = ("ip", "route", "replace", "default", "via", str(gateway), "dev", interface)
+    fix = () if want in ways else (Run(name, argv, "send what leaves the cluster through the controller"),)
+    return expect(name, "default route", want=want, seen=", ".join(ways) or "none", fix=fix)
+
+
+def _judge_overlap(name: str, interface: str, state: State, cluster: Cluster) -> Check:
+    strangers = [
+        f"{route.dst} on {route.dev}" for route in state.routes
+        if route.dev != interface and _overlaps(route.dst, cluster.subnet)
+    ]  # fmt: skip
+    return expect(
+        name, "no other network overlaps", want="none", seen=", ".join(strangers) or "none",
+        by_hand="move that network; for Docker set default-address-pools in /etc/docker/daemon.json",
+    )  # fmt: skip
+
+
+def _overlaps(destination: str, subnet: IPv4Network) -> bool:
+    try:
+        return IPv4Network(destination, strict=False).overlaps(subnet)
+    except ValueError:
+        return False  # "default" and the like: no network of its own
+
+
+def _judge_ports(hub: State, cluster: Cluster) -> Iterator[Check]:
+    """The nodes' ends of the cables, where they are plugged in; a node without power has none, which `power` says."""
+    name, bridge = cluster.controller.name, cluster.controller.bridge
+    links = {link.name: link for link in hub.links}
+    for node in cluster.nodes:
+        link = links.get(node.link)
+        if link:
+            why = f"plug the cable of {node.name} into {bridge}"
+            fix = (
+                Run(name, ("ip", "link", "set", node.link, "master", bridge), why),
+                Run(name, ("ip", "link", "set", node.link, "up"), why),
+            )
+            seen = f"{link.master or 'no bridge'}{'' if link.is_up else ', down'}"
+            yield expect(name, f"{node.link} is a port of", want=bridge, seen=seen, fix=fix)

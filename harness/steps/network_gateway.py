@@ -1,0 +1,125 @@
+"""Part of step `network`: the controller forwards and translates for the nodes, now and after a reboot; pure."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.model import Check, Run, Write
+from harness.node import File
+from harness.parse import iptables, sysctl
+from harness.step import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.inventory import Cluster
+
+FORWARD = "net.ipv4.ip_forward"
+SYSCTL_PATTERNS = (
+    "/etc/sysctl.d/*.conf",
+    "/run/sysctl.d/*.conf",
+    "/usr/local/lib/sysctl.d/*.conf",
+    "/usr/lib/sysctl.d/*.conf",
+)
+# Sorts after Debian's own 99-sysctl.conf, so it has the last word.
+SYSCTL_PATH = "/etc/sysctl.d/99-zz-clusterhat.conf"
+RULES_PATH = "/etc/iptables/rules.v4"
+UNIT = "clusterhat-nat.service"
+UNIT_PATH = f"/etc/systemd/system/{UNIT}"
+# A unit that adds its one rule if it is missing. Loading a saved rule set instead would wipe the chains of Docker
+# and fail2ban.
+UNIT_TEXT = """\
+[Unit]
+Description=NAT for the nodes of the ClusterHAT
+After=network-pre.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c '{exists} || {add}'
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The controller's forwarding and NAT as seen: kernel value, files, and `iptables -S` of two tables."""
+
+    forwarding: int
+    files: dict[str, File]
+    nat: str
+    forward: str
+
+    @property
+    def first_jump(self) -> str:
+        """The chain for a rule that must come before Docker's own."""
+        return "DOCKER-USER" if "DOCKER-USER" in self.forward else "FORWARD"
+
+
+def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> Iterator[Check]:
+    """Forwarding and MASQUERADE, each now and at the next boot. `enabled` are the units that start then."""
+    name = cluster.controller.name
+    yield expect(
+        name, FORWARD, want=1, seen=seen.forwarding,
+        fix=(Run(name, ("sysctl", "-q", "-w", f"{FORWARD}=1"), "forward packets for the nodes"),),
+    )  # fmt: skip
+    yield _judge_forward_at_boot(seen, name)
+    has_nat = iptables.masquerades(iptables.table(seen.nat), cluster.subnet, cluster.controller.bridge)
+    yield expect(
+        name, f"MASQUERADE for {cluster.subnet}", want="yes", seen=_yes(has_nat),
+        fix=(Run(name, _rule("-A", cluster), "translate the nodes' addresses on the way out"),),
+    )  # fmt: skip
+    unit = seen.files.get(UNIT_PATH)
+    text = _unit_text(cluster)
+    yield expect(
+        name, "MASQUERADE after a reboot", want="yes", seen=_yes(_has_nat_at_boot(seen, enabled, text, cluster)),
+        fix=(
+            *_written(name, UNIT_PATH, unit, text, "add the NAT rule at every boot"),
+            Run(name, ("systemctl", "enable", UNIT), "start it at boot"),
+        ),
+    )  # fmt: skip
+
+
+def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
+    texts = [(path, file.content.decode(errors="replace")) for path, file in seen.files.items() if "sysctl.d" in path]
+    setting = sysctl.persistent(texts, FORWARD)
+    return expect(
+        name, f"{FORWARD} after a reboot", want="1", seen=setting.value if setting else "not set",
+        fix=_written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", "forward packets after a reboot too"),
+    )  # fmt: skip
+
+
+def _has_nat_at_boot(seen: Gateway, enabled: tuple[str, ...], text: str, cluster: Cluster) -> bool:
+    """By our unit, or by the saved rules of the CNAT image."""
+    unit = seen.files.get(UNIT_PATH)
+    if UNIT in enabled and unit and unit.content == text.encode():
+        return True
+    saved = seen.files.get(RULES_PATH)
+    if "netfilter-persistent.service" not in enabled or not saved:
+        return False
+    nat = iptables.tables(saved.content.decode(errors="replace")).get("nat")
+    return nat is not None and iptables.masquerades(nat, cluster.subnet, cluster.controller.bridge)
+
+
+def _written(name: str, path: str, file: File | None, text: str, why: str) -> tuple[Write, ...]:
+    before = file.content if file else None
+    after = text.encode()
+    return (Write(name, path, before, after, why, 0o644, "root:root"),) if before != after else ()
+
+
+def _rule(verb: str, cluster: Cluster) -> tuple[str, ...]:
+    where = ("-s", str(cluster.subnet), "!", "-o", cluster.controller.bridge)
+    return ("iptables", "-w", "-t", "nat", verb, "POSTROUTING", *where, "-j", "MASQUERADE")
+
+
+def _unit_text(cluster: Cluster) -> str:
+    exists, add = (shlex.join(_rule(verb, cluster)).replace("'!'", "!") for verb in ("-C", "-A"))
+    return UNIT_TEXT.format(exists=f"{exists} 2>/dev/null", add=add)
+
+
+def _yes(is_so: bool) -> str:  # noqa: FBT001 - it is the whole question
+    return "yes" if is_so else "no"
