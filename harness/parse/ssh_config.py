@@ -106,7 +106,8 @@ def _insert_block(lines: list[str], host: str, values: Mapping[str, str]) -> Non
 
 
 def _directives(lines: Sequence[str], host: str) -> Iterator[_Directive]:
-    block, reach, is_own = HEAD, True, False
+    block, is_own = HEAD, False
+    reach: bool | None = True
     for index, line in enumerate(lines):
         match = DIRECTIVE.match(line)
         if match is None:
@@ -124,9 +125,9 @@ def _decides(directive: _Directive, keyword: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    words = [re.sub("[\"']", "", word) if word[0] != "#" else word for word in re.findall(WORD, text, re.ASCII)]
+    words = re.findall(WORD, text, re.ASCII)
     comment = next((at for at, word in enumerate(words) if word.startswith("#")), len(words))
-    return words[:comment]
+    return [re.sub("[\"']", "", word) for word in words[:comment]]
 
 
 def _is_match(patterns: Sequence[str], host: str) -> bool:
