@@ -167,7 +167,7 @@ def _customise(base: Base, lists: dict[str, Any]) -> None:
         _mask(root / "etc/systemd/system" / unit)
     for name in lists["sysctl_masked"]:
         _mask(root / "etc/sysctl.d" / name)
-    _quiet_kernel_log(root / "etc/rsyslog.conf")
+    adapt_settings(root)
     _add_user(root, lists["groups"])
     _forget_identity(root)
     # The lists are of the repository where nodes see it, so apt has to see it there too.
@@ -196,12 +196,21 @@ def _mask(path: Path) -> None:
     path.symlink_to("/dev/null")
 
 
-def _quiet_kernel_log(config: Path) -> None:
-    """The kernel's log is the machine's, not the node's."""
-    text = config.read_text()
-    if 'module(load="imklog")' not in text:
-        raise LabError("The rsyslog of the base no longer loads imklog as the lab expects; adapt base.py.")
-    config.write_text(text.replace('module(load="imklog")', '#module(load="imklog")'))
+def adapt_settings(root: Path) -> None:
+    """Change the few packaged files in which a Raspberry Pi OS, or a node without a kernel, differs."""
+    users, everyone = "/usr/local/bin:/usr/bin:/bin", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    # Users of a Raspberry Pi OS have sbin in their path, and `clusterctrl` is there.
+    _replace(root / "etc/profile", f'  PATH="{users}:', f'  PATH="{everyone}:')
+    _replace(root / "etc/login.defs", f"ENV_PATH\tPATH={users}:", f"ENV_PATH\tPATH={everyone}:")
+    # The kernel's log is the machine's, not the node's.
+    _replace(root / "etc/rsyslog.conf", 'module(load="imklog")', '#module(load="imklog")')
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    if old not in text:
+        raise LabError(f"{path} of the base does not hold {old.strip()!r} any more; adapt harness/lab/base.py.")
+    path.write_text(text.replace(old, new))
 
 
 def _add_user(root: Path, groups: list[str]) -> None:

@@ -81,9 +81,10 @@ def members(name: str) -> set[int]:
 
 def _members(name: str) -> Iterator[int]:
     for top in hierarchies():
-        for file in (top / name).rglob("cgroup.procs"):
+        # Not rglob, which fails when a group goes away under it; os.walk goes on with the next.
+        for group, _, _ in os.walk(top / name):
             with contextlib.suppress(OSError):  # the group went away, or is threaded
-                yield from (int(pid) for pid in file.read_text().split() if pid != "0")
+                yield from (int(pid) for pid in Path(group, "cgroup.procs").read_text().split() if pid != "0")
 
 
 def end_group(name: str) -> None:
@@ -104,10 +105,7 @@ def end_group(name: str) -> None:
 
 
 def _remove_group(group: Path, deadline: float) -> None:
-    if not group.exists():
-        return
-    nested = sorted((p for p in group.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts))
-    for path in [*nested, group]:
+    for path in [Path(found) for found, _, _ in os.walk(group, topdown=False)]:
         while path.exists():
             try:
                 path.rmdir()

@@ -65,7 +65,7 @@ def boot(layout: Layout, node: str, repository: Path) -> subprocess.Popen[bytes]
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=words,
-            env={"PATH": os.environ.get("PATH", _GUEST_PATH), "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
+            env={"PATH": os.environ.get("PATH", _GUEST_PATH), "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
             cwd="/",
             start_new_session=True,
         )
