@@ -8,6 +8,7 @@ regard to case, and a line whose first field is no address is ignored, as the C 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from harness.parse.excerpt import excerpt
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+# The C library reads strings: what follows a NUL is as invisible to it as a comment.
+REMARK = re.compile(rb"[#\0]")
 FIELD = re.compile(rb"(\s*)(\S+)")
 NAME = re.compile(r"[^\s#\\\x00-\x1f\x7f-\U0010ffff]+")
 
@@ -57,7 +60,8 @@ def repair(
     `wanted` maps an IPv4 address to names. `tolerated` maps a name to IPv4 addresses that may stand beside
     the wanted one (Debian's own `127.0.1.1 cnat` on cnat itself). Only wrong lines change: a wrong name goes,
     foreign names, comment, spacing and line ending stay; a line that would keep no name goes, its comment
-    becomes a comment line. What is missing is appended in the file's own line ending. IPv6 lines are foreign.
+    becomes a comment line. What is missing is appended in the file's own line ending. IPv6 lines are foreign,
+    unless they map an IPv4 address (::ffff:10.0.0.1), which the resolver gives to who asks for IPv4.
 
     Raises UsageError where `wanted` has no valid address or name, or gives one name two addresses.
     """
@@ -100,18 +104,19 @@ def _name(field: bytes) -> str:
 
 
 def _parse(raw: bytes) -> _Line | None:
-    body = raw.partition(b"#")[0].rstrip()
+    body = REMARK.split(raw, maxsplit=1)[0].rstrip()
     fields = tuple((gap, field) for gap, field in FIELD.findall(body))
     address = _address(_name(fields[0][1])) if fields else None
     return None if address is None else _Line(address, fields, raw[len(body) :])
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    for family in (IPv4Address, IPv6Address):
-        try:
-            return family(text)
-        except AddressValueError:
-            continue
+    # inet_pton: no leading zeros, no scope (fe80::1%br0). ::ffff:10.0.0.1 answers questions for IPv4 too.
+    with suppress(AddressValueError):
+        return IPv4Address(text)
+    with suppress(AddressValueError):
+        address = IPv6Address(text)
+        return None if address.scope_id else address.ipv4_mapped or address
     return None
 
 
