@@ -87,3 +87,8 @@ def test_any_content_is_read_and_kept(content: bytes) -> None:
     after = with_key(content, LINE)
     assert after.startswith(content)
     assert ED in {key.blob for key in keys(after)}
+
+
+def test_comment_in_another_encoding_keeps_its_bytes() -> None:
+    octets = f"ssh-ed25519 {ED} ".encode() + b"h\xe9l\xe8ne\n"
+    assert with_key(b"", octets.decode("utf-8", "surrogateescape")) == octets

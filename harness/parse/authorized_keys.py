@@ -60,7 +60,7 @@ def with_key(content: bytes, line: str) -> bytes:
     if key.blob in {present.blob for present in keys(content)}:
         return content
     gap = b"\n" if content and not content.endswith(b"\n") else b""
-    return content + gap + line.strip().encode() + b"\n"
+    return content + gap + line.strip().encode("utf-8", "surrogateescape") + b"\n"
 
 
 def _key(line: str) -> Key | None:

@@ -46,7 +46,7 @@ def with_line(content: bytes, line: str) -> bytes:
         raise UsageError(f"crontab: the line to append is not one job: {error}") from error
     if len(job) != 1 or "\n" in line:
         raise UsageError(f"crontab: expected one job to append, got {excerpt(line)}")
-    octets = line.strip().encode()
+    octets = line.strip().encode("utf-8", "surrogateescape")
     if octets in (present.strip() for present in content.split(b"\n")):
         return content
     gap = b"\n" if content and not content.endswith(b"\n") else b""
