@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "samples"
-ADDR, LINK, ROUTE, NEIGH = (
-    (SAMPLES / f"ip-{name}.json").read_text() for name in ("addr", "link", "route", "neigh")
-)
+ADDR, LINK, ROUTE, NEIGH = ((SAMPLES / f"ip-{name}.json").read_text() for name in ("addr", "link", "route", "neigh"))
 READERS: list[Callable[[str], object]] = [links, routes, default_routes, neighbours]
 
 

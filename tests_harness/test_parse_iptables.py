@@ -44,9 +44,7 @@ def test_policy_of_a_chain_that_is_not_listed_is_unknown() -> None:
 
 
 def test_counters_of_a_saved_file_are_skipped() -> None:
-    assert tables("*nat\n:A ACCEPT [1:2]\n[3:4] -A A -j B\nCOMMIT\n")["nat"].rules == (
-        Rule("A", ("-j", "B")),
-    )
+    assert tables("*nat\n:A ACCEPT [1:2]\n[3:4] -A A -j B\nCOMMIT\n")["nat"].rules == (Rule("A", ("-j", "B")),)
 
 
 def test_last_section_of_a_table_counts() -> None:

@@ -20,9 +20,7 @@ def test_value_now_is_a_number(text: str, want: int) -> None:
     assert number(text) == want
 
 
-@pytest.mark.parametrize(
-    "text", ["", "1 0", "sysctl: cannot stat /proc/sys/net/x: No such file or directory", "x"]
-)
+@pytest.mark.parametrize("text", ["", "1 0", "sysctl: cannot stat /proc/sys/net/x: No such file or directory", "x"])
 def test_value_now_of_another_shape_is_unknown(text: str) -> None:
     with pytest.raises(ObservationError, match="integer"):
         number(text)
