@@ -1,6 +1,7 @@
 """`hatcheck lab …`: the lab from a shell.
 
-Exit code: that of the command for `exec`, 4 when asked wrongly or when the machine cannot do it.
+Exit code: that of the command for `exec`, 4 when asked wrongly or when the machine cannot do it, 130 when
+interrupted.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from harness.lab.lab import Lab
 from harness.lab.layout import NODES
 
 _UNFIT = 4
+_INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,8 +29,11 @@ def main(argv: list[str]) -> int:
         options = _parser().parse_args(argv)
         return int(options.act(Lab(options.lab), options))
     except (LabError, UsageError) as why:
-        print(why, file=sys.stderr)  # noqa: T201
+        _say(str(why))
         return _UNFIT
+    except KeyboardInterrupt:
+        _say("Interrupted; `hatcheck lab up` goes on from here, `hatcheck lab down` removes what there is.")
+        return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -106,6 +106,7 @@ class Lab:
 
     def status(self) -> LabStatus:
         """What the board says, or that there is none."""
+        preflight.check_root()
         pid = process.board_pid(self.layout)
         if pid is None or not self.layout.control_socket.exists():
             return LabStatus(self.layout.name, None, is_direct=False, nodes=())
@@ -137,10 +138,12 @@ class Lab:
 
         Raises LabError when the node does not run or `timeout` seconds have passed.
         """
+        preflight.check_root()
         return node.execute(self.layout, check_node(name), argv, stdin, timeout)
 
     def enter(self, name: str, argv: Sequence[str]) -> int:
         """Run `argv` as root in a node on our own stdin, stdout and stderr; return its exit code."""
+        preflight.check_root()
         pid = node.leader_of(self.layout, check_node(name))
         if pid is None:
             raise LabError(f"{name} does not run, so `{argv[0]}` cannot be run in it.")
@@ -159,7 +162,6 @@ class Lab:
         )
 
     def _check_up(self) -> None:
-        preflight.check_root()
         if not self.status().is_up:
             raise LabError(f"Lab {self.layout.name} is not up; `hatcheck lab up` starts it.")
 
