@@ -53,6 +53,7 @@ class Loop:
     advice: bool = False
     _first: dict[Place, Outcome] = field(default_factory=dict)
     _done: dict[Place, list[Done]] = field(default_factory=lambda: defaultdict(list))
+    _vain: set[Action] = field(default_factory=set)
 
     def converge(self) -> tuple[Outcome, ...]:
         """Go through the steps until a pass changes nothing, and say what became of each place."""
@@ -76,6 +77,7 @@ class Loop:
             if may_mend and self._mend(looked.values()):
                 has_changed = True
                 looked = self._look(step, outcomes)
+                self._vain |= {action for outcome in looked.values() for action in outcome.planned} & self._tried()
             outcomes |= looked
         return outcomes, has_changed
 
@@ -101,15 +103,18 @@ class Loop:
 
     def _mend(self, outcomes: Iterable[Outcome]) -> bool:
         """Apply what the outcomes plan; False where there is nothing new to try."""
-        wanted = [outcome for outcome in outcomes if outcome.planned]
+        # What did not mend once is not a repair, however often it is tried.
+        wanted = [outcome for outcome in outcomes if not self._vain.issuperset(outcome.planned)]
         actions = plan((check for outcome in wanted for check in outcome.checks), advice=self.advice)
-        tried = {done.action for known in self._done.values() for done in known}
-        if tried.issuperset(actions):
-            return False  # what did not mend once is not a repair, however often it is tried
+        if not actions:
+            return False
         results = {done.action: done for done in self.crew.apply(actions)}
         for outcome in wanted:
             self._done[outcome.place] += [results[action] for action in outcome.planned]
         return True
+
+    def _tried(self) -> set[Action]:
+        return {done.action for known in self._done.values() for done in known}
 
     def _settle(self, last: Outcome) -> Outcome:
         """Set the last look against the first one and what was done in between."""

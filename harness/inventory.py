@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 HOSTNAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Hostname = Annotated[str, StringConstraints(pattern=HOSTNAME)]
 Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
-Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$", to_lower=True)]
+Mac = Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$", to_lower=True)]
 User = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
 DOCUMENTED_SUBNET = IPv4Network("172.19.181.0/24")
 DOCUMENTED_NAME = re.compile(r"^p([1-9][0-9]?)$")
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 SHAPES = {
     "name": "expected a host name of small letters, digits and hyphens",
@@ -136,8 +137,11 @@ class Cluster(_Table):
         return IPv4Interface(f"{self.address(name)}/{self.subnet.prefixlen}")
 
     def path(self, path: Path) -> Path:
-        """A path of the inventory, made absolute."""
-        return self.folder / path.expanduser()
+        """A path of the inventory, made absolute; UsageError where it starts in the home of a stranger."""
+        try:
+            return self.folder / path.expanduser()
+        except RuntimeError:
+            raise UsageError(f"{path}: no such home directory; expected a path of a person that exists") from None
 
 
 def load(file: Path) -> Cluster:
@@ -213,7 +217,7 @@ def _sentence(error: ErrorDetails) -> str:
 def _dotted(*parts: int | str) -> str:
     text = ""
     for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if BARE_KEY.match(part) else f".{part!r}"
     return text.removeprefix(".")
 
 
