@@ -1,3 +1,3 @@
-"""Load the plugin; everything else is in the package."""
+"""Load the plugin; everything else is in the package. `pytester` is for the plugin's own tests."""
 
-pytest_plugins = ["harness.plugin"]
+pytest_plugins = ["harness.plugin", "pytester"]

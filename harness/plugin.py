@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.junitxml import xml_key  # pytest has no public name for its JUnit writer
 from rich.console import Console
 
 from harness import reach, session, tape
@@ -70,6 +71,7 @@ class Run:
         """Run the loop for the steps of these items."""
         steps = frozenset(filter(None, map(step_of, items)))
         if not steps:
+            self._without_junit()
             return
         if self.replay:
             self.result = session.replay(self.replay)
@@ -78,6 +80,12 @@ class Run:
         request = Request(self.cluster, self.mode, steps, chosen, self.config.option.advice)
         with Progress(write) as say:
             self.result = session.run_live(request, self.connections, say)
+
+    def _without_junit(self) -> None:
+        """A session that is no run leaves no report, so no JUnit file that nobody asked for."""
+        if self.config.option.xmlpath == str(_spare_junit(self.config)):
+            self.config.pluginmanager.unregister(self.config.stash[xml_key])
+            del self.config.stash[xml_key]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count failures that are not the outcome of a step: witnesses, and tests of the user's own."""
@@ -100,6 +108,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--advice", action="store_true", help="with --plan or --repair: follow the advice, too")
     add("--disruptive", action="store_true", help="also run what disturbs the cluster for a moment")
     add("--replay", metavar="TAPE", help="judge reports/<time>/tape.json again; contacts nothing")
+    add("--reports", default="reports", metavar="DIR", help="where a run leaves its report (default: reports)")
     add("--direct", action="store_true", help="reach the nodes without the jump through the controller")
 
 
@@ -202,8 +211,12 @@ def verify(request: pytest.FixtureRequest, node_name: str, subtests: pytest.Subt
     return report
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+def pytest_report_teststatus(
+    report: pytest.TestReport | pytest.CollectReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Count repaired, blocked and unknown on their own."""
+    if not isinstance(report, pytest.TestReport):
+        return None
     verdict = dict(report.user_properties).get("verdict")
     is_word = (report.when == "call" and report.passed) or (report.when == "setup" and not report.passed)
     if verdict is None or not is_word or hasattr(report, "context"):
@@ -217,10 +230,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run = session.config.stash[KEY]
     if run.result is None:
         return
-    run.folder = save(run.result.record, run.result.tape, session.config.rootpath / "reports")
-    junit = Path(session.config.option.xmlpath)
-    if junit.exists():
-        shutil.copyfile(junit, run.folder / "junit.xml")
+    run.folder = save(run.result.record, run.result.tape, _reports(session.config))
+    _keep_junit(session.config, run.folder / "junit.xml")
     if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         code = summarize(run.result.record).headline.exit_code
         session.exitstatus = 1 if run.other_failures else code
@@ -264,5 +275,19 @@ def _report(check: Check) -> None:
     pytest.fail(f"{check.node}: {check.aspect}: want {check.want}, saw {check.seen}{by_hand}", pytrace=False)
 
 
+def _keep_junit(config: pytest.Config, target: Path) -> None:
+    """Put pytest's JUnit file into the report, too; and only there where nobody asked for one."""
+    written = Path(config.option.xmlpath)
+    if not written.exists():
+        return
+    shutil.copyfile(written, target)
+    if written == _spare_junit(config):
+        config.stash[xml_key].logfile = str(target)
+
+
 def _spare_junit(config: pytest.Config) -> Path:
-    return config.rootpath / "reports" / f".junit-{os.getpid()}.xml"
+    return _reports(config) / f".junit-{os.getpid()}.xml"
+
+
+def _reports(config: pytest.Config) -> Path:
+    return config.rootpath / str(config.option.reports)

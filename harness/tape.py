@@ -1,13 +1,13 @@
 """The tape: what every look of a run saw and what every repair said, so that the run can be judged again.
 
-Format 1 is the JSON of `Tape`. An event is `{"look": step, "seen": {node: state}, "failed": {node: {"kind", "message", "via"}}}` or
-`{"done": [{"action", "failure"}]}`, in the order of the run.
+Format 1 is the JSON of `Tape`. Its events are in the order of the run:
+`{"look": step, "seen": {node: state}, "failed": {node: {"kind", "message", "via"}}}` and
+`{"done": [{"action", "failure"}]}`.
 """
 
 from __future__ import annotations
 
 import json
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from harness.model import Action, Done, Mode
 from harness.steps import name_of
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Sequence
     from pathlib import Path
 

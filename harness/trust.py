@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from paramiko import HostKeys
-
 from harness.connect import Connections, host_key, read_known_hosts
 from harness.errors import HarnessError, ObservationError, UsageError
 from harness.reach import Reach, reach
@@ -14,7 +12,7 @@ from harness.reach import Reach, reach
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from paramiko import PKey
+    from paramiko import HostKeys, PKey
 
     from harness.inventory import Cluster
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_report_samples import HOSTILE, write_hosts
 
 from harness.model import Action, Boot, Run, Write
 from harness.report.diff import MAX_LINES, MAX_WIDTH, lines, plain
 from harness.report.text import count, duration, visible
+from tests_harness.test_report_samples import HOSTILE, write_hosts
 
 CASES = [
     pytest.param(b"a\n", b"b\n", ["-a", "+b"], id="changed"),

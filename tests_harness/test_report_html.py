@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_report_samples import HOSTILE, outcome, poisoned, record, write_hosts, wrong_hosts
 
 from harness.model import Check, Done, Outcome, Place, Record, Run, Verdict, Write
 from harness.report.html import anchor, render_html
+from tests_harness.test_report_samples import HOSTILE, outcome, poisoned, record, write_hosts, wrong_hosts
 
 VOID = {"meta"}
 # An attack is an element or attribute that the template does not have (img, script, onerror, src …).

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
-from test_report_samples import HOSTILE, outcome, poisoned, record, write_hosts
 
 from harness.errors import UsageError
 from harness.model import Outcome, Place, Record, Verdict
 from harness.report.save import result_json, save
+from tests_harness.test_report_samples import HOSTILE, outcome, poisoned, record, write_hosts
 
 STAMP = "2026-11-22T15-04-05Z"
 RUN = record(outcome("hosts[p1]", Verdict.DIFFERS, reason="wrong"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_report_samples import outcome, record, wrong_hosts
 
 from harness.model import Check, Outcome, Place, Run, Verdict
 from harness.report.remedy import reason, remedy, remedy_title
 from harness.report.summary import explanation, steps_of, summarize
+from tests_harness.test_report_samples import outcome, record, wrong_hosts
 
 OK, DIFFERS, UNKNOWN = Verdict.OK, Verdict.DIFFERS, Verdict.UNKNOWN
 BLOCKED, REPAIRED, WAIVED = Verdict.BLOCKED, Verdict.REPAIRED, Verdict.WAIVED

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from rich.cells import cell_len
 from rich.console import Console
-from test_report_html import RECORDS
-from test_report_samples import HOSTILE, outcome, poisoned, record, write_hosts, wrong_hosts
 
 from harness.model import Check, Done, Outcome, Place, Record, Verdict
 from harness.report.html import render_html
 from harness.report.save import result_json
 from harness.report.summary import summarize
 from harness.report.terminal import render_summary, summary_lines
+from tests_harness.test_report_html import RECORDS
+from tests_harness.test_report_samples import HOSTILE, outcome, poisoned, record, write_hosts, wrong_hosts
 
 CAUSE = Outcome(Place("hosts", "p2"), Verdict.DIFFERS, checks=(wrong_hosts(),), planned=(write_hosts(),))
 

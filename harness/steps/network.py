@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from harness.model import Action, Check, Run, Write
-from harness.node import File
-from harness.parse import ip, netconfig, pings, sysctl
+from harness.model import Check, Run
+from harness.parse import ip, pings, sysctl
 from harness.step import LookFrom, expect
+from harness.steps.network_boot import AtBoot, Wish, judge_boot, observe_boot
 from harness.steps.network_gateway import FORWARD, RULES_PATH, SYSCTL_PATTERNS, UNIT_PATH, Gateway, judge_gateway
 from harness.steps.network_paths import judge_paths
 
@@ -32,19 +32,20 @@ class State:
     routes: tuple[ip.Route, ...]
     reached: dict[str, bool]
     enabled: tuple[str, ...]
-    files: dict[str, File]
+    at_boot: AtBoot
     gateway: Gateway | None = None
 
 
 def observe(node: NodeAccess) -> State:
     """Ask iproute2, ping everybody, and read the network configuration files."""
+    enabled = _enabled_units(node)
     others = [str(node.cluster.address(name)) for name in node.cluster.names if name != node.name]
     return State(
         ip.links(node.ask("ip -j addr")),
         ip.routes(node.ask("ip -j -4 route")),
         pings.answers(node.ask(pings.command(others), root=True)),
-        _enabled_units(node),
-        node.files(*netconfig.PATTERNS),
+        enabled,
+        observe_boot(node, _wish(node.name, node.cluster), enabled),
         _observe_gateway(node) if node.is_controller else None,
     )
 
@@ -67,16 +68,14 @@ def _observe_gateway(node: NodeAccess) -> Gateway:
 
 def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     """Each machine's own address and ways out; bridge, forwarding and NAT on the controller."""
-    controller = cluster.controller
     for name, state in seen.items():
-        interface = controller.bridge if name == controller.name else cluster.node(name).interface
-        gateway = None if name == controller.name else controller.address
-        yield from _judge_address(name, interface, state, cluster)
-        yield _judge_next_boot(name, interface, gateway, state, cluster)
-        if gateway:
-            yield _judge_route(name, interface, gateway, state)
-        yield _judge_overlap(name, interface, state, cluster)
-    hub = seen.get(controller.name)
+        wish = _wish(name, cluster)
+        yield from _judge_address(name, wish, state, cluster)
+        yield judge_boot(name, wish, state.at_boot)
+        if wish.gateway:
+            yield _judge_route(name, wish.interface, wish.gateway, state)
+        yield _judge_overlap(name, wish.interface, state, cluster)
+    hub = seen.get(cluster.controller.name)
     if hub and hub.gateway:
         yield from _judge_ports(hub, cluster)
         yield from judge_gateway(hub.gateway, hub.enabled, cluster)
@@ -84,7 +83,14 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     yield from judge_paths({name: state.reached for name, state in seen.items()}, cluster, first_jump)
 
 
-def _judge_address(name: str, interface: str, state: State, cluster: Cluster) -> Iterator[Check]:
+def _wish(name: str, cluster: Cluster) -> Wish:
+    if name == cluster.controller.name:
+        return Wish(cluster.controller.bridge, cluster.interface_of(name), None)
+    return Wish(cluster.node(name).interface, cluster.interface_of(name), cluster.controller.address)
+
+
+def _judge_address(name: str, wish: Wish, state: State, cluster: Cluster) -> Iterator[Check]:
+    interface, address = wish.interface, wish.address
     link = next((link for link in state.links if link.name == interface), None)
     if link is None:
         by_hand = "the image makes this interface: is it the ClusterCTRL image for this machine?"
@@ -92,49 +98,12 @@ def _judge_address(name: str, interface: str, state: State, cluster: Cluster) ->
         return
     up = Run(name, ("ip", "link", "set", interface, "up"), f"bring {interface} up")
     yield expect(name, f"{interface} is up", want="yes", seen="yes" if link.is_up else "no", fix=(up,))
-    address = cluster.interface_of(name)
     add = Run(name, ("ip", "addr", "add", str(address), "brd", "+", "dev", interface), f"give {interface} its address")
-    found = [str(one) for one in link.ipv4 if one in {address} or one.ip in cluster.subnet]
+    found = [str(one) for one in link.ipv4 if one == address or one.ip in cluster.subnet]
     yield expect(
         name, f"address of {interface}", want=str(address), seen=", ".join(found) or "none in the cluster's subnet",
         fix=() if address in link.ipv4 else (add,), by_hand="take the other addresses of the subnet off this machine",
     )  # fmt: skip
-
-
-def _judge_next_boot(name: str, interface: str, gateway: IPv4Address | None, state: State, cluster: Cluster) -> Check:
-    """What the system's own network tool will do at the next boot."""
-    address = cluster.interface_of(name)
-    files = {path: file.content for path, file in state.files.items()}
-    want = f"{address}{f' via {gateway}' if gateway else ''}"
-    found = [one for tool in netconfig.tools(state.enabled) if (one := netconfig.configured(files, tool, interface))]
-    is_right = any(
-        address in one.addresses and one.is_automatic and one.gateway == (gateway or one.gateway) for one in found
-    )
-    seen = want if is_right else "; ".join(_words(one) for one in found) or "nothing is configured"
-    return expect(
-        name, f"{interface} after a reboot", want=want, seen=seen, fix=_configure(name, interface, gateway, state, cluster),
-        by_hand="set it with the tool that manages this machine's network",
-    )  # fmt: skip
-
-
-def _configure(
-    name: str, interface: str, gateway: IPv4Address | None, state: State, cluster: Cluster
-) -> tuple[Action, ...]:
-    files = {path: file.content for path, file in state.files.items()}
-    tools = netconfig.tools(state.enabled)
-    tool = next((tool for tool in tools if netconfig.configured(files, tool, interface)), next(iter(tools), None))
-    edit = netconfig.with_static(files, tool, interface, cluster.interface_of(name), gateway) if tool else None
-    if edit is None or edit.before == edit.after:
-        return ()
-    why = f"give {interface} its address at every boot"
-    mode, owner = (0o644, "root:root") if edit.before is None else (None, None)
-    return (Write(name, edit.path, edit.before, edit.after, why, mode, owner),)
-
-
-def _words(one: netconfig.Configured) -> str:
-    addresses = ", ".join(map(str, one.addresses)) or "no address"
-    manual = "" if one.is_automatic else ", not started at boot"
-    return f"{addresses} via {one.gateway or 'nothing'} ({one.path}{manual})"
 
 
 def _judge_route(name: str, interface: str, gateway: IPv4Address, state: State) -> Check:

@@ -89,7 +89,7 @@ def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
     setting = sysctl.persistent(texts, FORWARD)
     return expect(
         name, f"{FORWARD} after a reboot", want="1", seen=setting.value if setting else "not set",
-        fix=_written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", "forward packets after a reboot too"),
+        fix=_written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", "forward after a reboot too"),
     )  # fmt: skip
 
 

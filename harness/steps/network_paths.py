@@ -32,7 +32,8 @@ def judge_paths(reached: Mapping[str, Reached], cluster: Cluster, first_jump: st
         bridge = cluster.controller.bridge
         argv = ("iptables", "-w", "-I", first_jump, "-i", bridge, "-o", bridge, "-j", "ACCEPT")
         yield expect(
-            controller, "nodes reach each other through it", want="yes", seen="no pair of them" if is_switch_dead else "yes",
+            controller, "nodes reach each other through it",
+            want="yes", seen="no pair of them" if is_switch_dead else "yes",
             fix=(Run(controller, argv, "let frames pass from node to node"),),
         )  # fmt: skip
         broken -= between if is_switch_dead else set()
@@ -49,6 +50,7 @@ def _held_against(name: str, broken: set[tuple[str, str]], count: int) -> list[s
 
 def _judge_machine(name: str, faults: list[str]) -> Check:
     return expect(
-        name, "ping to and from the others", want="every way", seen=f"not {', '.join(faults)}" if faults else "every way",
+        name, "ping to and from the others",
+        want="every way", seen=f"not {', '.join(faults)}" if faults else "every way",
         by_hand="look for a firewall rule on it (`iptables -S`, `nft list ruleset`), then at its cable",
     )  # fmt: skip

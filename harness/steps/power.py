@@ -74,5 +74,6 @@ def _judge_port(status: Mapping[str, str], node: Node, cluster: Cluster, *, answ
     return expect(
         node.name, f"HAT port {node.port} powered",
         want="1", seen="1" if clusterctrl.is_powered(status, node.port) else "0",
-        fix=() if answers else (boot,), by_hand="it answers although its port is off: how is it powered?" if answers else "",
+        fix=() if answers else (boot,),
+        by_hand="it answers although its port is off: how is it powered?" if answers else "",
     )  # fmt: skip

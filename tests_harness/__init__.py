@@ -1,0 +1,1 @@
+"""The tests that prove the harness itself: offline, and on the lab."""

@@ -1,0 +1,102 @@
+"""What the lab tests share: run the product as a user does, and look at the nodes without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from harness.lab import NODES, Lab
+from harness.model import Check, Outcome, Place, Record, Verdict
+
+ROOT = Path(__file__).parent.parent
+LAB_NAME = "hatlab-test"
+# Everything that a run could change and that does not change by itself: files with mode and owner, firewall,
+# addresses, routes, kernel switches, units, crontabs.
+LOOK = r"""
+find /etc /home /root /usr/local /var/spool/cron /var/backups -xdev -type f -printf '%m %u:%g %p ' -exec sha256sum {} \;
+find /etc /home -xdev -type l -printf '%p %l\n'
+iptables-save | sed 's/\[[0-9]*:[0-9]*\]//; /^#/d'
+ip -o addr | sed 's/valid_lft.*//'; ip route; bridge link 2>/dev/null | cut -d' ' -f2-7; sysctl -n net.ipv4.ip_forward
+systemctl list-unit-files --no-legend --no-pager
+ls -la --time-style=+ /home/pi
+"""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One finished `pytest` run of the product: its exit code, what it said, and its record (if it left one)."""
+
+    code: int
+    said: str
+    record: Record | None
+    folder: Path | None
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """Place as "step[node]" to verdict."""
+        assert self.record, self.said
+        return {str(outcome.place): outcome.verdict for outcome in self.record.outcomes}
+
+    def outcome(self, step: str, node: str) -> Outcome:
+        """What became of one place."""
+        found = self.record.outcome(Place(step, node)) if self.record else None
+        assert found, self.said
+        return found
+
+    def differing(self) -> set[tuple[str, str, str]]:
+        """Step, node and aspect of each must check that does not hold."""
+        assert self.record, self.said
+        return {
+            (outcome.place.step, check.node, check.aspect)
+            for outcome in self.record.outcomes
+            for check in outcome.checks
+            if _counts(check)
+        }
+
+    def applied(self) -> int:
+        """How many actions were tried."""
+        assert self.record, self.said
+        return len({done.action for outcome in self.record.outcomes for done in outcome.done})
+
+
+def _counts(check: Check) -> bool:
+    return not check.holds and check.level == "must"
+
+
+def run(reports: Path, *options: str, environment: dict[str, str] | None = None) -> Finished:
+    """`pytest --cluster lab OPTIONS` from the project's root, as a user runs it."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--reports", str(reports), *options]
+    if not {"--cluster", "--replay"} & set(options):
+        command += ["--cluster", "lab"]
+    variables = {**os.environ, "HATCHECK_LAB": LAB_NAME, "COLUMNS": "160", **(environment or {})}
+    before = _latest(reports)
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=900, check=False)
+    said = done.stdout + done.stderr
+    folder = _latest(reports)
+    if folder is None or folder == before:
+        return Finished(done.returncode, said, None, None)
+    return Finished(done.returncode, said, _record(folder), folder)
+
+
+def look(lab: Lab) -> dict[str, str]:
+    """Each node's changeable state as text, taken out of band."""
+    return {node: lab.exec(node, ["sh", "-c", LOOK], timeout=120).stdout.decode(errors="replace") for node in NODES}
+
+
+def routes_of_this_machine() -> str:
+    """The kernel's routes outside of the lab's namespaces, as text."""
+    return subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
+
+
+def _latest(reports: Path) -> Path | None:
+    link = reports / "latest"
+    return link.resolve() if link.exists() else None
+
+
+def _record(folder: Path) -> Record:
+    return TypeAdapter(Record).validate_python(json.loads((folder / "result.json").read_text())["record"])
