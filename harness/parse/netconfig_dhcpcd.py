@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv4Interface
+from typing import TYPE_CHECKING
 
 from harness.parse.netconfig_words import (
     Configured,
@@ -26,6 +26,9 @@ from harness.parse.netconfig_words import (
     put_at_end,
     shown,
 )
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv4Interface
 
 PATH = "/etc/dhcpcd.conf"
 # A comment begins anywhere outside quotes and escapes.
@@ -83,7 +86,7 @@ def edit(files: Files, interface: str, wish: Wish) -> Edit:
         router = b"static routers=%s" % str(wish.gateway).encode()
     if block not in heads:
         added = [b"interface " + interface.encode(), address, *([router] if router else [])]
-        return Edit(PATH, files.get(PATH), put_at_end(physical, added))
+        return Edit(PATH, files.get(PATH), put_at_end(physical, added, b"\n"))
     mine = [line for line in lines if line.block == block and line.option == b"static"]
     _drop(physical, _keyed(mine, b"subnet_mask"))
     places = _put(physical, _keyed(mine, b"ip_address"), address, heads[block].index)
@@ -106,13 +109,17 @@ def _read(files: Files) -> list[_Line]:
         text = line.removesuffix(b"\n").lstrip(b" \t")
         if not text or text.startswith((b"#", b";")):
             continue
-        bare = UNCOMMENTED.match(text)
-        option, _, value = (bare[0] if bare else text).replace(b"\t", b" ").partition(b" ")
+        option, _, value = _uncommented(text).replace(b"\t", b" ").partition(b" ")
         value = value.strip(b" ")
         if option in {b"interface", b"ssid", b"profile"}:
             block = (option, value)
         lines.append(_Line(index, block, option, value))
     return lines
+
+
+def _uncommented(text: bytes) -> bytes:
+    match = UNCOMMENTED.match(text)
+    return match[0] if match else text
 
 
 def _active(lines: list[_Line], interface: str, profile: bytes | None = None) -> list[_Line]:
@@ -164,8 +171,8 @@ def _put(physical: list[bytes], old: list[_Line], text: bytes, after: int) -> in
         return after
     first = physical[old[0].index]
     indent = first[: len(first) - len(first.lstrip(b" \t"))]
-    comment = re.search(rb"[ \t]*(?:#.*)?\n?\Z", first)
-    physical[old[0].index] = indent + text + (comment[0] if comment else b"\n")
+    bare = _uncommented(first.removesuffix(b"\n")).rstrip(b" \t")
+    physical[old[0].index] = indent + text + first[len(bare) :]
     _drop(physical, old[1:])
     return old[0].index
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from harness.parse import netconfig_dhclient
 from harness.parse.netconfig_stanzas import FOLDER, MAIN, Interfaces, Option, Stanza, read_interfaces
@@ -19,6 +20,9 @@ from harness.parse.netconfig_words import (
     put_after,
     put_at_end,
 )
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv4Interface
 
 DEFAULT_INDENT = b"    "
 
@@ -73,9 +77,11 @@ def _static(stanzas: list[Stanza], *, is_automatic: bool) -> Configured:
 
 
 def _address(stanza: Stanza) -> IPv4Interface | None:
-    # Of a repeated option ifup makes one text of two lines, and takes its first word.
-    address, mask = ([option.value.split()[0] for option in stanza.named(name)] for name in (b"address", b"netmask"))
-    return interface_of(address[0], mask[0] if mask else None) if address else None
+    # ifup joins the lines of a repeated option: it takes the first word of addresses, two masks break its command.
+    address, netmask = stanza.named(b"address"), stanza.named(b"netmask")
+    if not address or len(netmask) > 1:
+        return None
+    return interface_of(address[0].value.split()[0], netmask[0].value if netmask else None)
 
 
 def _gateway(stanza: Stanza) -> IPv4Address | None:
@@ -97,7 +103,8 @@ def _new(files: Files, found: Interfaces, interface: str, wish: Wish) -> Edit:
         added.append(b"%sgateway %s" % (DEFAULT_INDENT, _octets(wish.gateway)))
     if not found.is_automatic(interface):
         added.insert(0, b"auto " + interface.encode())
-    return Edit(path, files.get(path), put_at_end(physical_lines(files, path), added))
+    lines = physical_lines(files, path)
+    return Edit(path, files.get(path), put_at_end(lines, added, line_ending(lines)))
 
 
 def _octets(value: IPv4Interface | IPv4Address) -> bytes:
@@ -119,7 +126,7 @@ def _fill(lines: list[bytes], stanza: Stanza, wish: Wish, ending: bytes) -> None
     if netmask:
         is_dotted = b"." in netmask[0].value
         mask = str(wish.address.netmask if is_dotted else length).encode()
-        _set(lines, netmask, mask, is_right=prefix_of(netmask[0].value.split()[0]) == length)
+        _set(lines, netmask, mask, is_right=prefix_of(netmask[0].value) == length)
     text = _octets(wish.address.ip if netmask else wish.address)
     _set(lines, address, text, is_right=_address(stanza) == wish.address)
     route = None if wish.gateway is None else _octets(wish.gateway)
@@ -143,13 +150,9 @@ def _set(lines: list[bytes], options: list[Option], value: bytes | None, *, is_r
         if nth == 0 and is_right and value is not None:
             changed = whole
         elif nth == 0 and value is not None:
-            gap = re.match(rb"[ \t]+", _indent_free(whole)[len(option.name) :])
+            gap = re.match(rb"[ \t]+", whole.lstrip()[len(option.name) :])
             tail = whole[len(whole.rstrip()) :] if whole.endswith(b"\n") else b""
             changed = _indent(whole) + option.name + (gap[0] if gap else b" ") + value + tail
         else:
             changed = b""
         lines[option.start : option.end] = [changed, *[b""] * (option.end - option.start - 1)]
-
-
-def _indent_free(line: bytes) -> bytes:
-    return line.lstrip()

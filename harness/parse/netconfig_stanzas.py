@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAIN = "/etc/network/interfaces"
 FOLDER = "/etc/network/interfaces.d"
 FAMILIES = {b"inet", b"inet6", b"ipx", b"can", b"x25", b"meta", b"link"}
+METHODS = {b"loopback", b"static", b"manual", b"dhcp", b"bootp", b"tunnel", b"ppp", b"wvdial", b"ipv4ll"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Stanza:
-    """An `iface` line with its options, or (family `mapping`) a mapping; `words` are those after the keyword."""
+    """An `iface` or `mapping` line in words, with its options."""
 
     path: str
     words: tuple[bytes, ...]
@@ -46,13 +47,16 @@ class Stanza:
 
     @property
     def is_iface(self) -> bool:
+        """Whether it configures an interface: else it maps physical names to logical ones."""
         return self.words[0] == b"iface"
 
     @property
     def method(self) -> bytes:
+        """`static`, `dhcp`, `manual`, … of an `iface` line that inherits nothing."""
         return self.words[3]
 
     def named(self, name: bytes) -> list[Option]:
+        """The options of that name, in order."""
         # `netmask?` sets netmask where it is not set yet.
         return [option for option in self.options if option.name.removesuffix(b"?") == name]
 
@@ -77,6 +81,7 @@ class Interfaces:
         return [stanza for stanza in mine if stanza.words[2] == b"inet"]
 
     def is_automatic(self, interface: str) -> bool:
+        """Whether it comes up at boot. Raises ObservationError where it does so under another's name."""
         name = interface.encode()
         for word in self.automatic:
             if word.startswith(name + b"=") and word != name + b"=" + name:
@@ -128,8 +133,8 @@ class _Reader:
         head: Option | None = None
         options: list[Option] = []
         for line in logical_lines(physical_lines(self.files, path)):
-            is_keyword = line.name in {b"iface", b"mapping", b"auto", b"source", b"no-auto-down", b"no-scripts"}
-            if is_keyword or line.name.startswith((b"allow-", b"source-dir", b"rename")):
+            is_keyword = line.name in {b"iface", b"mapping", b"auto", b"source", b"rename"}
+            if is_keyword or line.name.startswith((b"allow-", b"no-", b"source-dir")):
                 self._close(path, head, options)
                 head, options = self._keyword(path, line), []
             elif head is None or not line.value:
@@ -146,7 +151,8 @@ class _Reader:
     def _keyword(self, path: str, line: Option) -> Option | None:
         words = line.value.split()
         if line.name in {b"iface", b"mapping"}:
-            is_known = words[1:2] and words[1] in FAMILIES and words[2:]
+            family, method = (*words[1:], b"", b"")[:2]
+            is_known = family in FAMILIES and (method in METHODS if family == b"inet" else method)
             if line.name == b"iface" and not is_known and b"inherits" not in words[1:]:
                 _refuse(path, line, "expected `iface NAME FAMILY METHOD`")
             return line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface
+from ipaddress import IPV4LENGTH, AddressValueError, IPv4Address, IPv4Interface
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from harness.errors import ObservationError
@@ -72,9 +72,8 @@ def put_after(lines: list[bytes], index: int, added: list[bytes], ending: bytes)
     lines[index] = b"".join((body, *(line + ending for line in added)))
 
 
-def put_at_end(lines: list[bytes], added: list[bytes]) -> bytes:
-    """The content with `added` as a paragraph of its own at the end, in the file's own line ending."""
-    ending = line_ending(lines)
+def put_at_end(lines: list[bytes], added: list[bytes], ending: bytes) -> bytes:
+    """The content with `added` as a paragraph of its own at the end."""
     body = b"".join(lines)
     if body and not body.endswith(b"\n"):
         body += ending
@@ -98,7 +97,7 @@ def address_of(octets: bytes) -> IPv4Address | None:
 def prefix_of(octets: bytes) -> int | None:
     """The length of a prefix (`24`) or dotted mask (`255.255.255.0`), None for any other text."""
     if re.fullmatch(rb"[0-9]{1,3}", octets):
-        return int(octets) if int(octets) <= 32 else None  # noqa: PLR2004 bits of an IPv4 address
+        return int(octets) if int(octets) <= IPV4LENGTH else None
     mask = address_of(octets)
     if mask is None:
         return None
