@@ -69,11 +69,13 @@ def edit(files: Files, interface: str, wish: Wish) -> Edit | None:
 
 
 def _static(stanzas: list[Stanza], *, is_automatic: bool) -> Configured:
-    own = [(stanza, _address(stanza)) for stanza in stanzas if stanza.method == b"static"]
-    gateways = [_gateway(stanza) for stanza, _ in own]
-    path = next((stanza.path for stanza, address in own if address), own[0][0].path)
-    addresses = tuple(address for _, address in own if address)
-    return Configured(addresses, next(filter(None, gateways), None), path, is_automatic, "static")
+    own = [stanza for stanza in stanzas if stanza.method == b"static"]
+    addresses = tuple(filter(None, map(_address, own)))
+    if len(addresses) < len(own):
+        # ifup gives the whole interface up at a stanza without address.
+        return Configured((), None, own[0].path, is_automatic, "static")
+    gateway = next(filter(None, map(_gateway, own)), None)
+    return Configured(addresses, gateway, own[0].path, is_automatic, "static")
 
 
 def _address(stanza: Stanza) -> IPv4Interface | None:

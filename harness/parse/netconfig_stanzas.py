@@ -105,17 +105,21 @@ def logical_lines(lines: list[bytes]) -> Iterator[Option]:
     """Each line that is neither blank nor a comment, with its continuations: first word, rest, extent."""
     index = 0
     while index < len(lines):
-        start, text = index, lines[index].removesuffix(b"\n")
+        start, text = index, lines[index].removesuffix(b"\n").lstrip()
         index += 1
-        if text.lstrip().startswith(b"#"):
+        if text.startswith(b"#"):
             continue
         parts = [text]
         while parts[-1].endswith(b"\\") and index < len(lines):
             parts[-1] = parts[-1][:-1]
             parts.append(lines[index].removesuffix(b"\n"))
             index += 1
-        words = b"".join(parts).removesuffix(b"\\").split(None, 1)
-        if words:
+        text = b"".join(parts).rstrip(b"\\") if parts[-1].endswith(b"\\") else b"".join(parts)
+        words = text.split(None, 1)
+        if words and text[:1].isspace():
+            # Only the first physical line is freed of its indent; what is continued from nothing has no name.
+            yield Option(b"", text.strip(), start, index)
+        elif words:
             yield Option(words[0], words[1].rstrip() if len(words) > 1 else b"", start, index)
 
 
