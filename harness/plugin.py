@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 Verify = Callable[[], None]
 KEY = pytest.StashKey["Run"]()
 DEFAULT_CLUSTER = "cluster.toml"
-LETTERS = {
+UNHEARD = "unheard"  # a witness of a place that is not well anyway
+LETTERS: dict[str, tuple[str, str, tuple[str, dict[str, bool]]]] = {
     Verdict.REPAIRED: ("repaired", "R", ("REPAIRED", {"green": True})),
     Verdict.BLOCKED: ("blocked", "b", ("BLOCKED", {"yellow": True})),
     Verdict.UNKNOWN: ("unknown", "?", ("UNKNOWN", {"red": True})),
+    UNHEARD: ("witnesses not heard", "-", ("NOT HEARD", {})),
 }
 
 
@@ -71,7 +73,7 @@ class Run:
         """Run the loop for the steps of these items."""
         steps = frozenset(filter(None, map(step_of, items)))
         if not steps:
-            self._without_junit()
+            self.without_junit()
             return
         if self.replay:
             self.result = session.replay(self.replay)
@@ -81,7 +83,7 @@ class Run:
         with Progress(write) as say:
             self.result = session.run_live(request, self.connections, say)
 
-    def _without_junit(self) -> None:
+    def without_junit(self) -> None:
         """A session that is no run leaves no report, so no JUnit file that nobody asked for."""
         if self.config.option.xmlpath == str(_spare_junit(self.config)):
             self.config.pluginmanager.unregister(self.config.stash[xml_key])
@@ -144,7 +146,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that asks for a node runs once for each machine of the inventory."""
     if "node_name" in metafunc.fixturenames:
-        metafunc.parametrize("node_name", metafunc.config.stash[KEY].cluster.names, scope="session")
+        metafunc.parametrize("node_name", metafunc.config.stash[KEY].cluster.names)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -163,6 +165,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     try:
         session.config.stash[KEY].carry_out(session.items, reporter.write_line if reporter else print)
     except HarnessError as error:
+        session.config.stash[KEY].without_junit()
         raise pytest.UsageError(str(error)) from error
 
 
@@ -184,7 +187,8 @@ def node(request: pytest.FixtureRequest, node_name: str) -> Host:
     step = step_of(request.node)
     outcome = run.outcome(Place(step, node_name)) if step else None
     if outcome and not outcome.verdict.is_met:
-        pytest.skip(f"{outcome.place} is {outcome.verdict} by its own word, so no witness is heard")
+        request.node.user_properties.append(("verdict", UNHEARD))
+        pytest.skip(f"{outcome.place} does not claim to be well, so no witness is heard")
     return run.connections.access(node_name).host
 
 
@@ -221,7 +225,7 @@ def pytest_report_teststatus(
     is_word = (report.when == "call" and report.passed) or (report.when == "setup" and not report.passed)
     if verdict is None or not is_word or hasattr(report, "context"):
         return None
-    return LETTERS.get(Verdict(str(verdict)))
+    return LETTERS.get(str(verdict))
 
 
 @pytest.hookimpl(trylast=True)

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -23,9 +24,11 @@ from harness.backend import Asker
 from harness.lab import NODES, Lab, address_of
 from harness.reach import find_cluster
 from harness.session import open_connections
-from harness.shell import Answer
 from tests_harness import labkit
 from tests_harness.bench_questions import questions
+
+if TYPE_CHECKING:
+    from harness.shell import Answer
 
 ROUNDS = 3
 HERE = Path(__file__).parent

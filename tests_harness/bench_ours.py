@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import pytest
 
 import harness.steps
-from harness.plugin import Verify
 from tests_harness import bench_questions
+
+if TYPE_CHECKING:
+    from harness.plugin import Verify
 
 harness.steps.STEPS = (bench_questions,)
 pytestmark = pytest.mark.step("bench_questions")

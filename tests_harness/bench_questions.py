@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.step import LookFrom, expect
@@ -21,26 +22,36 @@ PACKAGES = ("openssh-server", "sudo", "cron", "rsyslog", "iproute2", "systemd")
 
 def questions() -> dict[str, Question]:
     """Name to question; a question takes a testinfra host and gives something printable."""
-    asked: dict[str, Question] = {}
-    for path in FILES:
-        asked[f"{path} exists"] = lambda host, path=path: host.file(path).exists
-        asked[f"mode of {path}"] = lambda host, path=path: oct(host.file(path).mode)
-        asked[f"owner of {path}"] = lambda host, path=path: host.file(path).user
-    for unit in UNITS:
-        asked[f"{unit} runs"] = lambda host, unit=unit: host.service(unit).is_running
-        asked[f"{unit} is enabled"] = lambda host, unit=unit: host.service(unit).is_enabled
-    for package in PACKAGES:
-        asked[f"{package} is installed"] = lambda host, package=package: host.package(package).is_installed
-    asked["user pi"] = lambda host: host.user("pi").exists
-    asked["shell of pi"] = lambda host: host.user("pi").shell
-    asked["groups of pi"] = lambda host: host.user("pi").groups
-    asked["home of pi"] = lambda host: host.user("pi").home
-    asked["localhost"] = lambda host: host.addr("localhost").is_resolvable
-    asked["process sshd"] = lambda host: len(host.process.filter(comm="sshd")) > 0
-    asked["ip_forward"] = lambda host: host.sysctl("net.ipv4.ip_forward")
-    asked["root is mounted"] = lambda host: host.mount_point("/").exists
-    asked["kernel"] = lambda host: host.check_output("uname -r")
-    return asked
+    return {
+        **{f"{path} exists": partial(_file, path=path, what="exists") for path in FILES},
+        **{f"mode of {path}": partial(_file, path=path, what="mode") for path in FILES},
+        **{f"owner of {path}": partial(_file, path=path, what="user") for path in FILES},
+        **{f"{unit} runs": partial(_unit, unit=unit, what="is_running") for unit in UNITS},
+        **{f"{unit} is enabled": partial(_unit, unit=unit, what="is_enabled") for unit in UNITS},
+        **{f"{package} is installed": partial(_package, package=package) for package in PACKAGES},
+        **{f"{what} of pi": partial(_user, what=what) for what in ("exists", "shell", "groups", "home")},
+        "localhost": lambda host: host.addr("localhost").is_resolvable,
+        "process sshd": lambda host: len(host.process.filter(comm="sshd")) > 0,
+        "ip_forward": lambda host: host.sysctl("net.ipv4.ip_forward"),
+        "root is mounted": lambda host: host.mount_point("/").exists,
+        "kernel": lambda host: host.check_output("uname -r"),
+    }
+
+
+def _file(host: Any, path: str, what: str) -> object:  # noqa: ANN401 - testinfra has no types
+    return getattr(host.file(path), what)
+
+
+def _unit(host: Any, unit: str, what: str) -> object:  # noqa: ANN401
+    return getattr(host.service(unit), what)
+
+
+def _package(host: Any, package: str) -> object:  # noqa: ANN401
+    return host.package(package).is_installed
+
+
+def _user(host: Any, what: str) -> object:  # noqa: ANN401
+    return getattr(host.user("pi"), what)
 
 
 NEEDS: tuple[str, ...] = ()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from testinfra.host import Host
 
 from tests_harness.bench_questions import questions
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
 
 ASKED = questions()
 

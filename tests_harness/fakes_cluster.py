@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Interface
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from harness.inventory import Cluster
-from harness.model import Check
 from harness.node import File
 from harness.parse.ip import Link, Neighbour, Route
 from harness.parse.netconfig import Configured
 from harness.steps import arp, hosts, network, power
 from harness.steps.network_boot import AtBoot
-from harness.steps.network_gateway import UNIT, UNIT_PATH, Gateway, judge_gateway
+from harness.steps.network_gateway import NAT_UNIT, UNIT_PATH, Gateway, judge_gateway
 from tests_harness.fakes import documented_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from harness.inventory import Cluster
+    from harness.model import Check
+
+T = TypeVar("T")
 CLUSTER = documented_cluster()
 NODES = tuple(node.name for node in CLUSTER.nodes)
 HUB = CLUSTER.controller.name
@@ -93,7 +95,7 @@ def good_network() -> dict[str, network.State]:
     ports = [link(node.link, master="br0") for node in CLUSTER.nodes]
     uplink = (Route("default", "192.168.1.1", "eth0"), Route("172.19.181.0/24", None, "br0"))
     links = (link("lo", "127.0.0.1/8"), link("eth0", "192.168.1.7/24"), link("br0", "172.19.181.254/24"), *ports)
-    enabled = ("networking.service", UNIT)
+    enabled = ("networking.service", NAT_UNIT)
     hub = network.State(links, uplink, reached(HUB), enabled, at_boot(HUB), good_gateway())
     return {HUB: hub} | {name: _node(name) for name in NODES}
 
@@ -104,6 +106,6 @@ def _node(name: str) -> network.State:
     return network.State(links, routes, reached(name), ("networking.service",), at_boot(name))
 
 
-def without(seen: Mapping[str, object], *names: str) -> dict[str, object]:
+def without(seen: Mapping[str, T], *names: str) -> dict[str, T]:
     """The same look without the answers of some machines."""
     return {name: state for name, state in seen.items() if name not in names}

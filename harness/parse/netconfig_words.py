@@ -8,6 +8,7 @@ from ipaddress import IPV4LENGTH, AddressValueError, IPv4Address, IPv4Interface
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from harness.errors import ObservationError
+from harness.model import Octets  # noqa: TC001 - pydantic reads it when a tape is written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +38,8 @@ class Edit:
     """The change of one file: its bytes before (None where there was no such file) and after."""
 
     path: str
-    before: bytes | None
-    after: bytes
+    before: Octets | None
+    after: Octets
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     table = [entry for entry in seen[controller].neighbours if _is_ours(entry, cluster)]
     for node in cluster.nodes:
         yield from _judge_node(node, [entry for entry in table if entry.address == str(node.address)], cluster)
-    counts = Counter(entry.mac for entry in table if entry.mac)
+    counts = Counter(mac for mac, _ in {(entry.mac, entry.address) for entry in table if entry.mac})
     shared = sorted(f"{mac} is {_addresses(table, mac)}" for mac, count in counts.items() if count > 1)
     yield expect(
         controller, "every MAC stands for one address", want="yes", seen="; ".join(shared) or "yes",
@@ -84,4 +84,4 @@ def _words(entry: ip.Neighbour) -> str:
 
 
 def _addresses(table: list[ip.Neighbour], mac: str) -> str:
-    return " and ".join(sorted(entry.address for entry in table if entry.mac == mac))
+    return " and ".join(sorted({entry.address for entry in table if entry.mac == mac}))

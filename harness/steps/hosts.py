@@ -56,7 +56,7 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         yield expect(
             name, f"{PATH} may be read by everybody", want="yes",
             seen="yes" if state.file.mode & READABLE == READABLE else f"mode {state.file.mode:o}",
-            fix=(_write(name, state.file, state.file.content, state.file.mode | READABLE),),
+            fix=fix,
         )  # fmt: skip
 
 
@@ -81,8 +81,8 @@ def _fix(name: str, file: File, wanted: Mapping[str, tuple[str, ...]]) -> tuple[
     after = hosts.repair(file.content, wanted)
     if LOOPBACK_6 not in hosts.names(after).get("localhost", ()):
         after = hosts.with_line(after, f"{LOOPBACK_6} localhost ip6-localhost ip6-loopback")
-    return (_write(name, file, after, None),) if after != file.content else ()
-
-
-def _write(name: str, file: File, after: bytes, mode: int | None) -> Write:
-    return Write(name, PATH, file.content, after, "name the machines of the cluster", mode)
+    mode = None if file.mode & READABLE == READABLE else file.mode | READABLE
+    if after == file.content and mode is None:
+        return ()
+    # One action for both: a second one would find the file changed since it was looked at, and be refused.
+    return (Write(name, PATH, file.content, after, "name the machines of the cluster", mode),)

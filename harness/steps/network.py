@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 from harness.model import Check, Run
 from harness.parse import ip, pings, sysctl
 from harness.step import LookFrom, expect
-from harness.steps.network_boot import AtBoot, Wish, judge_boot, observe_boot
-from harness.steps.network_gateway import FORWARD, RULES_PATH, SYSCTL_PATTERNS, UNIT_PATH, Gateway, judge_gateway
+from harness.steps.network_boot import TOOLS, AtBoot, Wish, judge_boot, observe_boot
+from harness.steps.network_gateway import (
+    FORWARD,
+    NAT_UNIT,
+    RULES_PATH,
+    SYSCTL_PATTERNS,
+    UNIT_PATH,
+    Gateway,
+    judge_gateway,
+)
 from harness.steps.network_paths import judge_paths
 
 if TYPE_CHECKING:
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 
 NEEDS = ("power",)
 LOOK_FROM: LookFrom = "every node"
+UNITS = (*TOOLS, NAT_UNIT, "netfilter-persistent.service")
+STARTED = {"enabled", "enabled-runtime", "generated", "alias"}
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,10 @@ def observe(node: NodeAccess) -> State:
 
 
 def _enabled_units(node: NodeAccess) -> tuple[str, ...]:
-    units = node.ask(
-        "systemctl list-unit-files --no-legend --no-pager --type=service --state=enabled,enabled-runtime,generated"
-    )
-    return tuple(line.split()[0] for line in units.splitlines() if line.strip())
+    """Those of the units of interest that start at boot; a unit that is not installed has no state."""
+    text = node.ask(f"systemctl show -p Id,UnitFileState {' '.join('%s' for _ in UNITS)}", *UNITS)
+    units = (dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n"))
+    return tuple(unit["Id"] for unit in units if unit.get("UnitFileState") in STARTED)
 
 
 def _observe_gateway(node: NodeAccess) -> Gateway:

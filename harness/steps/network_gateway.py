@@ -26,8 +26,8 @@ SYSCTL_PATTERNS = (
 # Sorts after Debian's own 99-sysctl.conf, so it has the last word.
 SYSCTL_PATH = "/etc/sysctl.d/99-zz-clusterhat.conf"
 RULES_PATH = "/etc/iptables/rules.v4"
-UNIT = "clusterhat-nat.service"
-UNIT_PATH = f"/etc/systemd/system/{UNIT}"
+NAT_UNIT = "clusterhat-nat.service"
+UNIT_PATH = f"/etc/systemd/system/{NAT_UNIT}"
 # A unit that adds its one rule if it is missing. Loading a saved rule set instead would wipe the chains of Docker
 # and fail2ban.
 UNIT_TEXT = """\
@@ -79,7 +79,7 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
         name, "MASQUERADE after a reboot", want="yes", seen=_yes(_has_nat_at_boot(seen, enabled, text, cluster)),
         fix=(
             *_written(name, UNIT_PATH, unit, text, "add the NAT rule at every boot"),
-            Run(name, ("systemctl", "enable", UNIT), "start it at boot"),
+            Run(name, ("systemctl", "enable", NAT_UNIT), "start it at boot"),
         ),
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
 def _has_nat_at_boot(seen: Gateway, enabled: tuple[str, ...], text: str, cluster: Cluster) -> bool:
     """By our unit, or by the saved rules of the CNAT image."""
     unit = seen.files.get(UNIT_PATH)
-    if UNIT in enabled and unit and unit.content == text.encode():
+    if NAT_UNIT in enabled and unit and unit.content == text.encode():
         return True
     saved = seen.files.get(RULES_PATH)
     if "netfilter-persistent.service" not in enabled or not saved:
