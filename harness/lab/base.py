@@ -139,8 +139,10 @@ def _bootstrap(base: Base, lists: dict[str, Any]) -> None:
     for file, text in zip(sources, machine_sources(lists["suite"]).values(), strict=True):
         file.write_text(text)
     excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in _NO_DOCUMENTS]
-    # The build must not outlive us: setpriv has the kernel end it when we are killed.
-    argv = ["setpriv", "--pdeathsig", "TERM", "mmdebstrap", "--mode=root", "--variant=minbase"]
+    # Neither the build nor its mounts may outlive us: setpriv has the kernel end it when we are killed,
+    # and what it mounts (proc, sys, dev) is in a mount namespace of its own.
+    argv = ["setpriv", "--pdeathsig", "TERM", "unshare", "--mount"]
+    argv += ["mmdebstrap", "--mode=root", "--variant=minbase"]
     argv += ["--skip=cleanup/apt", *excludes, f"--include={','.join(lists['base'])}"]
     argv += [lists["suite"], str(base.root), *map(str, sources)]
     run(argv, timeout=_BUILD_SECONDS)

@@ -22,8 +22,9 @@ from harness.lab.wire import Answer, Listener, Message
 class Board:
     """Answers questions about one rack and carries out what they ask for."""
 
-    def __init__(self, layout: Layout, rack: Rack) -> None:
+    def __init__(self, layout: Layout, rack: Rack, repository: Path) -> None:
         self._layout = layout
+        self._repository = repository
         self._rack = rack
         self._verbs: dict[str, Answer] = {
             "status": self._status,
@@ -50,7 +51,7 @@ class Board:
 
     def _status(self, _question: Message) -> Message:
         return {
-            "pid": os.getpid(),
+            "repository": str(self._repository),
             "power": self._rack.power(),
             "running": self._rack.running(),
             "direct": self._rack.is_direct(),
@@ -78,7 +79,7 @@ def _serve(layout: Layout, repository: Path) -> None:
     layout.hat.mkdir(parents=True, exist_ok=True)
     network.make_netns(layout.hub)
     rack = Rack(layout, repository, _say)
-    board = Board(layout, rack)
+    board = Board(layout, rack, repository)
     hat_socket = layout.hat / "board.sock"
     hat = Listener(hat_socket, board.hat)
     os.chown(hat_socket, 0, I2C_GID)

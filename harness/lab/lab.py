@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import LabError
 from harness.lab import cgroups, lifecycle, node, preflight, process
-from harness.lab.base import Say, ensure_base, locked, purge_cache
+from harness.lab.base import Base, Say, ensure_base, locked, purge_cache
 from harness.lab.layout import (
     CLUSTER_NET,
     NODES,
@@ -20,10 +20,7 @@ from harness.lab.layout import (
     lab_layout,
 )
 from harness.lab.mounts import remove_tree
-from harness.lab.probe import await_ssh
 from harness.lab.wire import Message, ask
-
-_BOOT_SECONDS = 60.0
 
 
 def _keep_silent(_line: str) -> None:
@@ -93,7 +90,7 @@ class Lab:
                 preflight.check_addresses(self.layout, CLUSTER_NET)
             self._ask({"do": "direct", "on": direct})
             running = [seen.node for seen in self.status().nodes if seen.is_running]
-            await_ssh(self.layout, running, _BOOT_SECONDS)
+            lifecycle.await_booted(self.layout, running)
 
     def down(self, say: Say = _keep_silent, *, purge: bool = False) -> None:
         """Remove everything of the lab but the cache, with `purge` that too; needs no living board."""
@@ -124,12 +121,14 @@ class Lab:
         chosen = NODES if name is None else (check_node(name),)
         self._check_up()
         with self._locked(say):
-            base = ensure_base(say)
+            # Not the base of this version of the code, but that of the lab which runs.
+            base = Base(Path(self._ask({"do": "status"})["repository"]).parent)
             for one in chosen:
+                say(f"making {one} anew")
                 ground = lifecycle.ground_of(base, one, bare=bare)
                 self._ask({"do": "renew", "node": one, "base": ground.base, "layers": list(ground.layers)})
             lifecycle.write_known_hosts(self.layout)
-            await_ssh(self.layout, chosen, _BOOT_SECONDS)
+            lifecycle.await_booted(self.layout, chosen)
 
     def exec(
         self, name: str, argv: Sequence[str], *, stdin: bytes | None = None, timeout: float = 60

@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from harness.lab import cgroups, network, process
 from harness.lab.base import Base, Say
 from harness.lab.layout import NODES, Layout
 from harness.lab.mounts import remove_tree
-from harness.lab.node import machine_name
+from harness.lab.node import execute, machine_name
+from harness.lab.probe import await_ssh
 from harness.lab.rootfs import (
     Ground,
     host_keys,
@@ -24,6 +26,8 @@ from harness.lab.rootfs import (
 from harness.lab.wire import ask
 
 _BOARD_SECONDS = 30.0
+_BOOT_SECONDS = 60.0
+_SETTLE_SECONDS = 20.0
 _NSPAWN_RUNTIME = Path("/run/systemd/nspawn/propagate")
 
 
@@ -104,6 +108,22 @@ def await_board(layout: Layout) -> None:
         else:
             return
         time.sleep(0.05)
+
+
+def await_booted(layout: Layout, nodes: Sequence[str]) -> None:
+    """Return when the sshd of each of `nodes` answers and systemd has started what it wants to start.
+
+    LabError names a node whose sshd does not answer. A boot that never completes is not an error: it may
+    be the very fault that is being studied.
+    """
+    await_ssh(layout, nodes, _BOOT_SECONDS)
+
+    def await_systemd(name: str) -> None:
+        with contextlib.suppress(LabError):
+            execute(layout, name, ["systemctl", "is-system-running", "--wait"], None, _SETTLE_SECONDS)
+
+    with ThreadPoolExecutor(len(NODES)) as pool:
+        list(pool.map(await_systemd, nodes))
 
 
 def _last_words(layout: Layout) -> str:

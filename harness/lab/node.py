@@ -16,6 +16,12 @@ from harness.lab.rootfs import DOCKER_DIRS
 _ENTER_GROUPS = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 125; shift; done; shift; exec "$@"'
 _GUEST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GUEST_ENV = {"PATH": _GUEST_PATH, "HOME": "/root", "USER": "root", "LOGNAME": "root", "LANG": "C.UTF-8"}
+_NSPAWN_SETTINGS = {
+    # /sys/class/net shows the node's own links, and of /proc/sys only net is writable: a node can set
+    # nothing on the machine.
+    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+    "SYSTEMD_NSPAWN_LOCK": "0",  # the file would be left behind at each power cut
+}
 _MODULES = Path("/lib/modules")
 _REBOOT_NOTICE = "is being rebooted"
 
@@ -65,7 +71,7 @@ def boot(layout: Layout, node: str, repository: Path) -> subprocess.Popen[bytes]
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=words,
-            env={"PATH": os.environ.get("PATH", _GUEST_PATH), "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
+            env={"PATH": os.environ.get("PATH", _GUEST_PATH), **_NSPAWN_SETTINGS},
             cwd="/",
             start_new_session=True,
         )

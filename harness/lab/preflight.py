@@ -21,6 +21,7 @@ PROGRAMS = {
     "mount": "mount",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
     "ssh-keygen": "openssh-client",
     "chroot": "coreutils",
     "dpkg-deb": "dpkg",
