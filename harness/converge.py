@@ -6,14 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.errors import ObservationError
 from harness.judgement import blockers, conclude
-from harness.model import Action, Done, Mode, Outcome, Place, Verdict
+from harness.model import Action, Check, Done, Mode, Outcome, Place, Verdict
 from harness.plan import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from harness.errors import ObservationError
     from harness.inventory import Cluster
     from harness.step import Step
 
@@ -89,9 +89,16 @@ class Loop:
         skipped = {name for name, cause in blocked.items() if not self._is_planned_away(cause, before)}
         eyes = (controller,) if step.LOOK_FROM == "controller" else names
         sight = self.crew.look(step, [name for name in eyes if name not in skipped])
-        checks = [check for check in step.judge(sight.seen, self.cluster) if check.node not in skipped]
-        outcomes = conclude(step, names, checks, sight.failed, blocked)
+        checks, failed = self._judge(step, sight)
+        outcomes = conclude(step, names, [check for check in checks if check.node not in skipped], failed, blocked)
         return {place: self._with_plan(outcome) for place, outcome in outcomes.items()}
+
+    def _judge(self, step: Step, sight: Sight) -> tuple[list[Check], Mapping[str, ObservationError]]:
+        """The step's checks; where even one text cannot be understood, nothing of this look is concluded."""
+        try:
+            return list(step.judge(sight.seen, self.cluster)), sight.failed
+        except ObservationError as error:
+            return [], {**dict.fromkeys(sight.seen, error), **sight.failed}
 
     def _is_planned_away(self, cause: Place, before: Mapping[Place, Outcome]) -> bool:
         return self.mode == "plan" and cause in before and bool(before[cause].planned)

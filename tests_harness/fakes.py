@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.converge import Loop, Sight
+from harness.converge import Crew, Loop, Sight
 from harness.errors import ObservationError
 from harness.inventory import Cluster, parse
 from harness.model import Action, Check, Done, Mode, Outcome, Place, Run
@@ -152,3 +152,29 @@ def run(
 def verdicts(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
     """Only the verdicts that are not ok."""
     return {where: str(one.verdict) for where, one in outcomes.items() if str(one.verdict) != "ok"}
+
+
+@dataclass
+class FakeCrew:
+    """A crew that sees what it is given, whichever step asks, and changes nothing."""
+
+    seen: Mapping[str, object]
+
+    def look(self, step: Step, names: Sequence[str]) -> Sight:
+        """The given states; who has none does not answer."""
+        silent = {
+            name: ObservationError(f"{name}: silent at {step.__name__}") for name in names if name not in self.seen
+        }
+        return Sight({name: self.seen[name] for name in names if name in self.seen}, silent)
+
+    def apply(self, actions: Sequence[Action]) -> tuple[Done, ...]:
+        """Success without any effect."""
+        return tuple(map(Done, actions))
+
+    def renew(self) -> None:
+        """Nothing to renew."""
+
+
+def outcomes_of(step: Step, crew: Crew, cluster: Cluster) -> tuple[Outcome, ...]:
+    """What becomes of one step alone, only looking."""
+    return Loop(cluster, (step,), crew, "verify", lambda _: True).converge()

@@ -63,10 +63,9 @@ def good_hosts() -> dict[str, hosts.State]:
     return {name: hosts.State(File(hosts_file(name), 0o644, "root:root")) for name in CLUSTER.names}
 
 
-def link(name: str, address: str = "", master: str | None = None, *, is_up: bool = True) -> Link:
+def link(name: str, *addresses: str, master: str | None = None, is_up: bool = True) -> Link:
     """An interface."""
-    addresses = (IPv4Interface(address),) if address else ()
-    return Link(name, is_up, "UP" if is_up else "DOWN", None, master, addresses)
+    return Link(name, is_up, "UP" if is_up else "DOWN", None, master, tuple(map(IPv4Interface, addresses)))
 
 
 def reached(name: str, *silent: str) -> dict[str, bool]:

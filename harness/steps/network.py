@@ -121,7 +121,10 @@ def _judge_route(name: str, interface: str, gateway: IPv4Address, state: State) 
     want = f"via {gateway} dev {interface}"
     argv = ("ip", "route", "replace", "default", "via", str(gateway), "dev", interface)
     fix = () if want in ways else (Run(name, argv, "send what leaves the cluster through the controller"),)
-    return expect(name, "default route", want=want, seen=", ".join(ways) or "none", fix=fix)
+    return expect(
+        name, "default route", want=want, seen=", ".join(ways) or "none", fix=fix,
+        by_hand="take the other default route out of this machine's network configuration",
+    )  # fmt: skip
 
 
 def _judge_overlap(name: str, interface: str, state: State, cluster: Cluster) -> Check:

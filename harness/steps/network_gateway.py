@@ -90,6 +90,7 @@ def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
     return expect(
         name, f"{FORWARD} after a reboot", want="1", seen=setting.value if setting else "not set",
         fix=_written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", "forward after a reboot too"),
+        by_hand=f"{setting.path if setting else 'another file'} sets it after {SYSCTL_PATH}: correct it there",
     )  # fmt: skip
 
 

@@ -1,0 +1,291 @@
+"""Step `network`: one fault of the cluster's network differs at one place, with the repair that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from ipaddress import IPv4Interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.model import Check, Run
+from harness.node import File
+from harness.parse.ip import Link, Route
+from harness.parse.netconfig import Configured, Edit
+from harness.steps import network
+from harness.steps.network_boot import AtBoot
+from harness.steps.network_gateway import NAT_UNIT, RULES_PATH, SYSCTL_PATH, UNIT_PATH
+from harness.steps.network_paths import judge_paths
+from tests_harness.fakes import FakeCrew, outcomes_of
+from tests_harness.fakes_cluster import (
+    CLUSTER,
+    FILTER,
+    HUB,
+    NAT,
+    NODES,
+    SYSCTL,
+    differences,
+    good_network,
+    link,
+    reached,
+    without,
+)
+
+Seen = Mapping[str, network.State]
+Differences = dict[tuple[str, str], tuple[str, ...]]
+PATHS = "ping to and from the others"
+SWITCH = (HUB, "nodes reach each other through it")
+FORWARD_LATER = (HUB, "net.ipv4.ip_forward after a reboot")
+NAT_NOW, NAT_LATER = (HUB, "MASQUERADE for 172.19.181.0/24"), (HUB, "MASQUERADE after a reboot")
+SAVED = f"*nat\n:POSTROUTING ACCEPT [0:0]\n{NAT.splitlines()[1]}\nCOMMIT\n".encode()
+
+
+def judge(seen: Seen) -> list[Check]:
+    return list(network.judge(seen, CLUSTER))
+
+
+def file(content: bytes) -> File:
+    return File(content, 0o644, "root:root")
+
+
+def links(name: str, *others: Link) -> Seen:
+    """With these links in place of those of the same name."""
+    state = good_network()[name]
+    kept = [one for one in state.links if one.name not in {other.name for other in others}]
+    return good_network() | {name: replace(state, links=(*kept, *others))}
+
+
+def links_without(name: str, gone: str) -> Seen:
+    state = good_network()[name]
+    return good_network() | {name: replace(state, links=tuple(one for one in state.links if one.name != gone))}
+
+
+def routes(name: str, *found: Route) -> Seen:
+    return good_network() | {name: replace(good_network()[name], routes=found)}
+
+
+def gateway(enabled: Iterable[str] = ("networking.service", NAT_UNIT), **changes: object) -> Seen:
+    hub = good_network()[HUB]
+    assert hub.gateway
+    changed = replace(hub.gateway, **changes)  # type: ignore[arg-type]  # the rows of the table name real fields
+    return good_network() | {HUB: replace(hub, gateway=changed, enabled=tuple(enabled))}
+
+
+def files(changes: Mapping[str, bytes | None], *enabled: str) -> Seen:
+    """With these files of the controller; None for a missing one."""
+    hub = good_network()[HUB]
+    assert hub.gateway
+    found = hub.gateway.files | {path: file(content) for path, content in changes.items() if content is not None}
+    kept = {path: one for path, one in found.items() if changes.get(path, b"") is not None}
+    return gateway(enabled or ("networking.service", NAT_UNIT), files=kept)
+
+
+def boot(name: str, edit: Edit | None, *found: Configured) -> Seen:
+    return good_network() | {name: replace(good_network()[name], at_boot=AtBoot(found, edit))}
+
+
+def pings(*broken: tuple[str, str]) -> Seen:
+    """With these pairs of machines failing, each one way."""
+    return {
+        name: replace(state, reached=reached(name, *(to for by, to in broken if by == name)))
+        for name, state in good_network().items()
+    }
+
+
+def configured(address: str = "172.19.181.2/24", *, is_automatic: bool = True) -> Configured:
+    return Configured(
+        (IPv4Interface(address),), CLUSTER.controller.address, "/etc/network/interfaces", is_automatic, "static"
+    )
+
+
+def test_a_good_cluster_holds_on_every_machine() -> None:
+    checks = judge(good_network())
+    assert [check for check in checks if not check.holds] == []
+    assert {check.node for check in checks} == set(CLUSTER.names)
+    assert {"ethpi1 is a port of", "ethpi4 is a port of"} <= {check.aspect for check in checks if check.node == HUB}
+
+
+BETWEEN = [(a, b) for a in NODES for b in NODES if a != b]
+EDIT = Edit("/etc/network/interfaces", b"old\n", b"new\n")
+UPLINK = good_network()[HUB].routes
+NODE_ROUTES = good_network()["p2"].routes
+FAULTS = [
+    pytest.param(
+        links(HUB, link("br0", "172.19.181.254/24", is_up=False)), {(HUB, "br0 is up"): ("run",)}, id="br0 down"
+    ),
+    pytest.param(links(HUB, link("br0")), {(HUB, "address of br0"): ("run",)}, id="br0 without address"),
+    pytest.param(
+        links(HUB, link("br0", "172.19.181.254/16")), {(HUB, "address of br0"): ("run",)}, id="br0 with another prefix"
+    ),
+    pytest.param(links_without(HUB, "br0"), {(HUB, "br0"): ()}, id="no br0"),
+    pytest.param(links(HUB, link("ethpi3")), {(HUB, "ethpi3 is a port of"): ("run", "run")}, id="ethpi3 not in br0"),
+    pytest.param(
+        links(HUB, link("ethpi3", master="br0", is_up=False)),
+        {(HUB, "ethpi3 is a port of"): ("run", "run")},
+        id="ethpi3 down",
+    ),
+    pytest.param(links_without(HUB, "ethpi3"), {}, id="no ethpi3: power says it"),
+    pytest.param(links("p2", link("usb0")), {("p2", "address of usb0"): ("run",)}, id="node without address"),
+    pytest.param(
+        links("p2", link("usb0", "172.19.181.9/24")),
+        {("p2", "address of usb0"): ("run",)},
+        id="node with another address",
+    ),
+    pytest.param(
+        links("p2", link("usb0", "172.19.181.2/24", "172.19.181.9/24")),
+        {("p2", "address of usb0"): ()},
+        id="node with two addresses",
+    ),
+    pytest.param(
+        links("p2", link("usb0", "172.19.181.2/24", "10.0.0.9/24")),
+        {},
+        id="node with a foreign address beside",
+    ),
+    pytest.param(links_without("p2", "usb0"), {("p2", "usb0"): ()}, id="no usb0"),
+    pytest.param(routes("p2"), {("p2", "default route"): ("run",)}, id="no default route"),
+    pytest.param(
+        routes("p2", Route("default", "172.19.181.1", "usb0")),
+        {("p2", "default route"): ("run",)},
+        id="route elsewhere",
+    ),
+    pytest.param(
+        routes("p2", *NODE_ROUTES, Route("default", "10.0.0.1", "wlan0")),
+        {("p2", "default route"): ()},
+        id="two routes",
+    ),
+    pytest.param(
+        routes(HUB, *UPLINK, Route("172.19.0.0/16", None, "docker_gwbridge")),
+        {(HUB, "no other network overlaps"): ()},
+        id="Docker overlaps",
+    ),
+    pytest.param(
+        routes("p2", *NODE_ROUTES, Route("172.19.181.128/25", None, "docker0")),
+        {("p2", "no other network overlaps"): ()},
+        id="Docker overlaps inside",
+    ),
+    pytest.param(routes(HUB, *UPLINK, Route("172.17.0.0/16", None, "docker0")), {}, id="Docker elsewhere"),
+    pytest.param(gateway(forwarding=0), {(HUB, "net.ipv4.ip_forward"): ("run",)}, id="ip_forward 0 now"),
+    pytest.param(files({SYSCTL: None}), {FORWARD_LATER: ("write",)}, id="ip_forward not persistent"),
+    pytest.param(files({SYSCTL: b"net.ipv4.ip_forward=0\n"}), {FORWARD_LATER: ("write",)}, id="ip_forward 0 later"),
+    pytest.param(
+        files({"/etc/sysctl.d/90-late.conf": b"net.ipv4.ip_forward = 0\n"}),
+        {FORWARD_LATER: ("write",)},
+        id="a later file",
+    ),
+    pytest.param(
+        files({"/etc/sysctl.d/99-zzz.conf": b"net.ipv4.ip_forward = 0\n", SYSCTL_PATH: b"net.ipv4.ip_forward = 1\n"}),
+        {FORWARD_LATER: ()},
+        id="a file later than ours",
+    ),
+    pytest.param(gateway(nat="-P POSTROUTING ACCEPT\n"), {NAT_NOW: ("run",)}, id="no MASQUERADE"),
+    pytest.param(gateway(nat=NAT.replace(".181.0", ".182.0")), {NAT_NOW: ("run",)}, id="MASQUERADE for another subnet"),
+    pytest.param(gateway(nat=NAT.replace("! -o", "-o")), {NAT_NOW: ("run",)}, id="MASQUERADE on the bridge"),
+    pytest.param(gateway(["networking.service"]), {NAT_LATER: ("run",)}, id="NAT unit not enabled"),
+    pytest.param(files({UNIT_PATH: None}), {NAT_LATER: ("write", "run")}, id="NAT unit missing"),
+    pytest.param(files({UNIT_PATH: b"[Unit]\n"}), {NAT_LATER: ("write", "run")}, id="NAT unit edited"),
+    pytest.param(
+        files({UNIT_PATH: None, RULES_PATH: SAVED}, "netfilter-persistent.service"), {}, id="NAT by saved rules"
+    ),
+    pytest.param(files({UNIT_PATH: None, RULES_PATH: SAVED}), {NAT_LATER: ("write", "run")}, id="saved but not loaded"),
+    pytest.param(boot("p2", EDIT), {("p2", "usb0 after a reboot"): ("write",)}, id="nothing at boot"),
+    pytest.param(boot("p2", None), {("p2", "usb0 after a reboot"): ()}, id="nothing at boot, nothing to edit"),
+    pytest.param(
+        boot("p2", EDIT, configured("172.19.181.9/24")), {("p2", "usb0 after a reboot"): ("write",)}, id="wrong at boot"
+    ),
+    pytest.param(
+        boot("p2", EDIT, configured(is_automatic=False)), {("p2", "usb0 after a reboot"): ("write",)}, id="not at boot"
+    ),
+    pytest.param(
+        boot("p2", None, configured(), configured()), {("p2", "usb0 after a reboot"): ()}, id="two tools at boot"
+    ),
+    pytest.param(pings(("p1", "p2")), {("p2", PATHS): ()}, id="one pair fails one way"),
+    pytest.param(pings(("p1", "p2"), ("p2", "p1")), {("p1", PATHS): (), ("p2", PATHS): ()}, id="one pair fails"),
+    pytest.param(pings(*((name, "p3") for name in CLUSTER.names)), {("p3", PATHS): ()}, id="one node is deaf"),
+    pytest.param(pings(*(("p3", name) for name in CLUSTER.names)), {("p3", PATHS): ()}, id="one node reaches nobody"),
+    pytest.param(
+        pings(*((a, b) for a in CLUSTER.names for b in CLUSTER.names if "p3" in {a, b})),
+        {("p3", PATHS): ()},
+        id="one node is cut off",
+    ),
+    pytest.param(pings(*((name, HUB) for name in NODES)), {(HUB, PATHS): ()}, id="controller does not answer"),
+    pytest.param(pings(*((HUB, name) for name in NODES)), {(HUB, PATHS): ()}, id="controller reaches nobody"),
+    pytest.param(pings(*BETWEEN), {SWITCH: ("run",)}, id="no node reaches another"),
+    pytest.param(without(pings(*BETWEEN), "p4"), {SWITCH: ("run",)}, id="no node reaches another, and one is off"),
+    pytest.param(
+        without(pings(*((name, "p3") for name in CLUSTER.names)), "p3"), {}, id="who is off is not blamed here"
+    ),
+    pytest.param(without(good_network(), HUB), {}, id="controller silent"),
+]
+
+
+@pytest.mark.parametrize(("seen", "want"), FAULTS)
+def test_a_fault_differs_exactly_there(seen: Seen, want: Differences) -> None:
+    checks = judge(seen)
+    assert differences(checks) == want
+    assert {check.node for check in checks} == set(seen)
+
+
+@pytest.mark.parametrize(("seen", "want"), FAULTS)
+def test_a_difference_that_no_action_mends_says_what_a_person_can_do(seen: Seen, want: Differences) -> None:
+    by_hand = {
+        (check.node, check.aspect) for check in judge(seen) if not check.holds and not check.fix and check.by_hand
+    }
+    assert by_hand == {where for where, fix in want.items() if not fix}
+
+
+@pytest.mark.parametrize(
+    ("forward", "chain"),
+    [(FILTER, "FORWARD"), (FILTER + "-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n", "DOCKER-USER")],
+    ids=["bare", "with Docker"],
+)
+def test_frames_between_nodes_are_let_through_before_docker_decides(forward: str, chain: str) -> None:
+    seen = dict(pings(*BETWEEN))
+    hub = seen[HUB]
+    assert hub.gateway
+    seen[HUB] = replace(hub, gateway=replace(hub.gateway, forward=forward))
+    (check,) = [check for check in judge(seen) if not check.holds]
+    (action,) = check.fix
+    assert isinstance(action, Run)
+    assert action.argv == ("iptables", "-w", "-I", chain, "-i", "br0", "-o", "br0", "-j", "ACCEPT")
+
+
+def test_a_missing_rule_is_added_and_no_rule_set_is_loaded() -> None:
+    (check,) = [check for check in judge(gateway(nat="-P POSTROUTING ACCEPT\n")) if not check.holds]
+    (action,) = check.fix
+    assert isinstance(action, Run)
+    rule = ("-s", "172.19.181.0/24", "!", "-o", "br0", "-j", "MASQUERADE")
+    assert action.argv == ("iptables", "-w", "-t", "nat", "-A", "POSTROUTING", *rule)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(files({RULES_PATH: b"*nat\n"}, "netfilter-persistent.service"), id="saved rules"),
+        pytest.param(gateway(nat="nonsense"), id="live rules"),
+        pytest.param(gateway(nat=""), id="nothing"),
+    ],
+)
+def test_rules_that_cannot_be_understood_are_unknown_and_end_no_run(seen: Seen) -> None:
+    outcomes = outcomes_of(network, FakeCrew(seen), CLUSTER)
+    assert "unknown" in {str(one.verdict) for one in outcomes if one.place.node == HUB}
+    assert {str(one.verdict) for one in outcomes} <= {"unknown", "blocked"}
+
+
+PAIRS = [(a, b) for a in CLUSTER.names for b in CLUSTER.names if a != b]
+
+
+@given(st.sets(st.sampled_from(PAIRS)))
+def test_every_broken_way_is_held_against_exactly_one_machine(broken: set[tuple[str, str]]) -> None:
+    seen = {name: reached(name, *(b for a, b in broken if a == name)) for name in CLUSTER.names}
+    checks = {(check.node, check.aspect): check for check in judge_paths(seen, CLUSTER, "FORWARD")}
+    switch = checks.pop(SWITCH)
+    told = [
+        (one.node, way)
+        for one in checks.values() if not one.holds
+        for way in one.seen.removeprefix("not ").split(", ")
+    ]  # fmt: skip
+    left = broken if switch.holds else broken - set(BETWEEN)
+    assert sorted(way for _, way in told) == sorted(f"{a} to {b}" for a, b in left)
+    assert all(node in way.split(" to ") for node, way in told)
