@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from harness.errors import LabError, UsageError
-from harness.lab import cli
-from harness.lab.base import GUEST, cache_key, recipe
+from harness.lab import LabStatus, NodeStatus, cli
+from harness.lab.base import GUEST, adapt_settings, cache_key, install_guest_files, recipe
 from harness.lab.cgroups import groups_of, hierarchies
 from harness.lab.layout import CLUSTER_NET, NODES, PORTS, UPLINK_NET, Layout, address_of, cable_of, lab_layout
 from harness.lab.mounts import mounts_below, remove_tree
@@ -132,6 +132,42 @@ def test_the_recipe_installs_nothing_of_the_runbook_in_the_base() -> None:
     assert {"fail2ban", "docker.io", "openmpi-bin", "python3-mpi4py"} <= set(lists["repository"])
 
 
+def test_packaged_files_are_adapted_or_the_change_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/profile").write_text('  PATH="/usr/local/bin:/usr/bin:/bin:/usr/games"\n')
+    (tmp_path / "etc/login.defs").write_text("ENV_PATH\tPATH=/usr/local/bin:/usr/bin:/bin:/usr/games\n")
+    (tmp_path / "etc/rsyslog.conf").write_text('module(load="imuxsock")\n')
+    with pytest.raises(LabError, match=r"rsyslog\.conf of the base does not hold"):
+        adapt_settings(tmp_path)
+    assert ":/usr/sbin:/usr/bin:/sbin:/bin:/usr/games" in (tmp_path / "etc/profile").read_text()
+
+
+def test_guest_files_have_the_modes_they_need(tmp_path: Path) -> None:
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    (tmp_path / "etc/ssh").mkdir(parents=True)
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    install_guest_files(tmp_path)
+    modes = {
+        name: (tmp_path / name).stat().st_mode & 0o777
+        for name in ("usr/sbin/clusterhat", "usr/lib/clusterctrl/hotplug", "etc/sudoers.d/010_pi-nopasswd")
+    }
+    assert list(modes.values()) == [0o755, 0o755, 0o440]
+
+
+STATUS = LabStatus(
+    "hatlab",
+    7,
+    is_direct=False,
+    nodes=(NodeStatus("cnat", has_power=True, is_running=True), NodeStatus("p1", has_power=True, is_running=False)),
+)
+
+
+def test_status_tells_power_from_running() -> None:
+    assert cli.status_text(STATUS) == (
+        "lab hatlab: up, board 7, no direct wire\ncnat  power on   running\np1    power on   halted\n"
+    )
+
+
 def test_the_cache_key_is_stable() -> None:
     assert cache_key() == cache_key()
 
@@ -149,6 +185,7 @@ def test_words_for_a_node_stay_single_words() -> None:
     argv = enter_argv(42, [Path("/cg")], ["echo", "a b; $(c)"])
     assert argv[-2:] == ["echo", "a b; $(c)"]
     assert argv[argv.index("-t") + 1] == "42"
+    assert argv.index("--bounding-set=-sys_time") < argv.index("nsenter"), "the clock is the machine's"
 
 
 def test_entering_groups_passes_words_unchanged(tmp_path: Path) -> None:

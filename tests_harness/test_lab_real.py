@@ -22,6 +22,7 @@ from harness.lab.mounts import mounts_below
 pytestmark = pytest.mark.lab
 NAME = "hatlab-test"
 SECONDS = 40.0
+CAP_SYS_ADMIN, CAP_SYS_TIME = 1 << 21, 1 << 25
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,15 @@ def test_the_arp_table_reads_as_the_documented_one(lab: Lab) -> None:
     for node in PORTS:
         said(lab, "cnat", f"ping -c 1 -W 2 {address_of(node)}")
     assert "? (172.19.181.3) at 00:22:82:ff:ff:03 [ether] on br0" in said(lab, "cnat", "arp -an")
+
+
+def test_a_node_sees_its_own_links_and_cannot_set_the_machine(lab: Lab) -> None:
+    assert set(said(lab, "p1", "ls /sys/class/net").split()) == {"lo", "usb0"}
+    assert not holds(lab, "p1", "echo 1 > /proc/sys/kernel/panic")
+    for process in ("1", "self"):  # asked of the capabilities: to try it would be to set the clock
+        bounds = said(lab, "p1", f"sed -n 's/^CapBnd:.//p' /proc/{process}/status")
+        assert not int(bounds, 16) & CAP_SYS_TIME
+        assert int(bounds, 16) & CAP_SYS_ADMIN
 
 
 def test_nodes_see_each_other_and_pi_may_ping_and_sudo(lab: Lab) -> None:

@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from harness.errors import LabError, UsageError
-from harness.lab.lab import Lab
+from harness.lab.lab import Lab, LabStatus
 from harness.lab.layout import NODES
 
 _UNFIT = 4
@@ -75,6 +75,8 @@ def _say(line: str) -> None:
 
 def _up(lab: Lab, options: argparse.Namespace) -> int:
     lab.up(direct=options.direct, say=_say)
+    entry = lab.access()
+    _say(f"lab {lab.layout.name} is up: {entry.user}@{entry.address}, password in {lab.layout.password}")
     return 0
 
 
@@ -84,16 +86,20 @@ def _down(lab: Lab, options: argparse.Namespace) -> int:
 
 
 def _status(lab: Lab, _options: argparse.Namespace) -> int:
-    seen = lab.status()
+    sys.stdout.write(status_text(lab.status()))
+    return 0
+
+
+def status_text(seen: LabStatus) -> str:
+    """What `hatcheck lab status` prints: a line for the lab and, when it is up, one per node."""
     if not seen.is_up:
-        print(f"lab {seen.name}: down")  # noqa: T201
-        return 0
+        return f"lab {seen.name}: down\n"
     wire = "direct wire" if seen.is_direct else "no direct wire"
-    print(f"lab {seen.name}: up, board {seen.board_pid}, {wire}")  # noqa: T201
+    lines = [f"lab {seen.name}: up, board {seen.board_pid}, {wire}\n"]
     for node in seen.nodes:
         power, system = "on" if node.has_power else "off", "running" if node.is_running else "halted"
-        print(f"{node.node:<5} power {power:<4} {system}")  # noqa: T201
-    return 0
+        lines.append(f"{node.node:<5} power {power:<4} {system}\n")
+    return "".join(lines)
 
 
 def _exec(lab: Lab, options: argparse.Namespace) -> int:
