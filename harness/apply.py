@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ObservationError, RepairError, UsageError
 from harness.model import Action, Boot, Done, Run, Write
+from harness.plan import NOT_TRIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,8 +68,9 @@ class Applier:
     def _apply_in_order(self, actions: Sequence[Action]) -> list[Done]:
         done: list[Done] = []
         for action in actions:
-            broken = next((one for one in done if one.failure), None)
-            done.append(Done(action, "not tried after the failure before it" if broken else self._try(action)))
+            # A node that does not boot is no reason to leave the next one dark; anything else may build on it.
+            broken = any(one.failure for one in done if not isinstance(one.action, Boot))
+            done.append(Done(action, NOT_TRIED if broken else self._try(action)))
         return done
 
     def _try(self, action: Action) -> str:
@@ -107,7 +109,10 @@ class Applier:
             raise RepairError(f"{action.node}: {action.path} is left as it was: {words}") from error
 
     def _boot(self, action: Boot) -> None:
-        """Power on and wait for sshd's banner; a node that never says it is switched off and on again."""
+        """Power on and wait for sshd's banner; a node that gives no sign of life is switched off and on again.
+
+        A node whose link has come up on the controller runs a system, whatever its sshd does: it is not cut off.
+        """
         self.connections.forget(action.target)
         for cycle in range(action.cycles):
             if cycle:
@@ -116,8 +121,14 @@ class Applier:
             self._run(action.node, shlex.join(("clusterhat", "on", action.port)), limit=60.0)
             if self._await_greeting(action.target, action.limit):
                 return
+            if self._has_link(action):
+                raise RepairError(f"{action.target}: its system runs ({action.link} is there) but ssh does not answer")
         tries = f"{action.target}: powered on {action.cycles} times"
         raise RepairError(f"{tries} and never answered ssh; look at its card and cable")
+
+    def _has_link(self, action: Boot) -> bool:
+        answer = self.connections.connection(action.node).ask(shlex.join(("ip", "link", "show", action.link)))
+        return answer.code == 0
 
     def _await_greeting(self, name: str, limit: float) -> bool:
         deadline = time.monotonic() + limit

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.errors import ObservationError
 from harness.judgement import blockers, conclude
 from harness.model import Action, Check, Done, Mode, Outcome, Place, Verdict
-from harness.plan import plan
+from harness.plan import NOT_TRIED, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -121,7 +121,7 @@ class Loop:
         return True
 
     def _tried(self) -> set[Action]:
-        return {done.action for known in self._done.values() for done in known}
+        return {done.action for known in self._done.values() for done in known if done.failure != NOT_TRIED}
 
     def _settle(self, last: Outcome) -> Outcome:
         """Set the last look against the first one and what was done in between."""

@@ -63,13 +63,14 @@ class Write:
 class Boot:
     """Switch on the power of a ClusterHAT port from the controller and wait until the node answers.
 
-    `node` is the controller, `target` the node that boots. `limit` is in seconds for each of at most
-    `cycles` tries.
+    `node` is the controller, `target` the node that boots, `link` the interface that its cable makes on the
+    controller. `limit` is in seconds for each of at most `cycles` tries.
     """
 
     node: str
     target: str
     port: str
+    link: str
     why: str
     limit: float = 150.0
     cycles: int = 3

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from harness.model import Run
 
+# The failure of an action that was left out because one before it on the same node had failed.
+NOT_TRIED = "not tried after the failure before it"
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -45,7 +45,7 @@ def good_power() -> dict[str, power.State]:
 def good_arp() -> dict[str, arp.State]:
     """The neighbour table of the controller."""
     entries = [Neighbour(str(node.address), "br0", node.mac, "REACHABLE") for node in CLUSTER.nodes]
-    return {HUB: arp.State((*entries, Neighbour("192.168.1.1", "eth0", "aa:bb:cc:dd:ee:ff", "STALE")))}
+    return {HUB: arp.State((*entries, Neighbour("192.168.1.1", "eth0", "aa:bb:cc:dd:ee:ff", "STALE")), reached(HUB))}
 
 
 def hosts_file(name: str, cluster: Cluster = CLUSTER) -> bytes:
@@ -83,7 +83,7 @@ def at_boot(name: str) -> AtBoot:
 
 def good_gateway() -> Gateway:
     """Forwarding and NAT, now and at the next boot."""
-    bare = Gateway(1, {SYSCTL: File(b"net.ipv4.ip_forward=1\n", 0o644, "root:root")}, NAT, FILTER)
+    bare = Gateway(1, {SYSCTL: File(b"net.ipv4.ip_forward=1\n", 0o644, "root:root")}, NAT, FILTER, ("eth0",))
     fixes = [action for check in judge_gateway(bare, (), CLUSTER) for action in check.fix]
     unit = next(action.after for action in fixes if action.kind == "write" and action.path == UNIT_PATH)
     return replace(bare, files=bare.files | {UNIT_PATH: File(unit, 0o644, "root:root")})
@@ -108,3 +108,8 @@ def _node(name: str) -> network.State:
 def without(seen: Mapping[str, T], *names: str) -> dict[str, T]:
     """The same look without the answers of some machines."""
     return {name: state for name, state in seen.items() if name not in names}
+
+
+def good_cluster() -> dict[str, list[Mapping[str, object]]]:
+    """One good look at every step, as a FakeCrew wants it."""
+    return {"power": [good_power()], "network": [good_network()], "arp": [good_arp()], "hosts": [good_hosts()]}

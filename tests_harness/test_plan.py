@@ -13,7 +13,7 @@ A, B, C = (Run("p1", (word,), "why") for word in "abc")
 RESTART = Run("p1", ("restart",), "why", last=True)
 OTHER_RESTART = Run("p2", ("restart",), "why", last=True)
 FILE = Write("p1", "/etc/hosts", b"old", b"new", "why")
-BOOT = Boot("cnat", "p1", "p1", "why")
+BOOT = Boot("cnat", "p1", "p1", "ethpi1", "why")
 
 
 def differing(*fix: Action, level: Level = "must") -> Check:

@@ -57,7 +57,7 @@ def test_a_file_names_node_path_rights_and_why() -> None:
             id="restart at the end",
         ),
         pytest.param(
-            Boot("cnat", "p4", "p4", "no answer", 150.0, 3),
+            Boot("cnat", "p4", "p4", "ethpi4", "no answer", 150.0, 3),
             "cnat: switch on p4 at port p4 (3 tries of 150 s): no answer",
             id="boot",
         ),

@@ -62,7 +62,7 @@ def poisoned(text: str) -> Record:
     actions = (
         Write("p1", f"/etc/{text[:50]}", octets, octets + b"\n" + octets, text, 0o600, text[:20]),
         Run("p1", ("echo", text), text, last=True),
-        Boot("cnat", "p1", text[:20], text),
+        Boot("cnat", "p1", text[:20], "ethpi1", text),
     )
     check = Check("p1", text, text, text, holds=False, fix=actions, by_hand=text)
     advice = replace(check, level="advice")

@@ -9,7 +9,7 @@ import pytest
 from harness.model import Check, Run
 from harness.parse.ip import Neighbour
 from harness.steps import arp
-from tests_harness.fakes_cluster import CLUSTER, HUB, differences, good_arp, without
+from tests_harness.fakes_cluster import CLUSTER, HUB, differences, good_arp, reached, without
 
 Seen = Mapping[str, arp.State]
 WRONG, P1, P2 = "02:00:00:00:00:01", "00:22:82:ff:ff:01", "00:22:82:ff:ff:02"
@@ -19,19 +19,19 @@ def judge(seen: Seen) -> list[Check]:
     return list(arp.judge(seen, CLUSTER))
 
 
-def with_entry(number: int, mac: str | None, state: str = "REACHABLE") -> Seen:
+def with_entry(number: int, mac: str | None, state: str = "REACHABLE", *silent: str) -> Seen:
     address = f"172.19.181.{number}"
     others = [entry for entry in good_arp()[HUB].neighbours if entry.address != address]
-    return {HUB: arp.State((*others, Neighbour(address, "br0", mac, state)))}
+    return {HUB: arp.State((*others, Neighbour(address, "br0", mac, state)), reached(HUB, *silent))}
 
 
 def without_entry(number: int) -> Seen:
     entries = [entry for entry in good_arp()[HUB].neighbours if entry.address != f"172.19.181.{number}"]
-    return {HUB: arp.State(tuple(entries))}
+    return {HUB: arp.State(tuple(entries), reached(HUB))}
 
 
 def also(*entries: Neighbour) -> Seen:
-    return {HUB: arp.State((*good_arp()[HUB].neighbours, *entries))}
+    return {HUB: arp.State((*good_arp()[HUB].neighbours, *entries), reached(HUB))}
 
 
 def mac_of(number: int) -> tuple[str, str]:
@@ -55,6 +55,8 @@ def test_a_good_cluster_holds_on_every_machine() -> None:
         pytest.param(with_entry(2, WRONG, "NOARP"), {mac_of(2): ("run",)}, id="wrong MAC without ARP"),
         pytest.param(with_entry(2, P2, "PERMANENT"), {}, id="right MAC, pinned"),
         pytest.param(with_entry(2, P2, "STALE"), {}, id="right MAC, not just confirmed"),
+        pytest.param(with_entry(2, P2, "STALE", "p2"), {mac_of(2): ()}, id="right MAC, but of old"),
+        pytest.param(with_entry(2, P2, "REACHABLE", "p2"), {}, id="right MAC of a machine that answers no ping"),
         pytest.param(with_entry(2, P1), {mac_of(2): (), ONE_EACH: ()}, id="two nodes with one MAC"),
         pytest.param(with_entry(3, None, "FAILED"), {mac_of(3): ()}, id="nobody answered"),
         pytest.param(with_entry(3, None, "INCOMPLETE"), {mac_of(3): ()}, id="incomplete entry"),

@@ -18,7 +18,7 @@ from harness.steps import network
 from harness.steps.network_boot import AtBoot
 from harness.steps.network_gateway import NAT_UNIT, RULES_PATH, SYSCTL_PATH, UNIT_PATH
 from harness.steps.network_paths import judge_paths
-from tests_harness.fakes import FakeCrew, outcomes_of
+from tests_harness.fakes import outcomes_of
 from tests_harness.fakes_cluster import (
     CLUSTER,
     FILTER,
@@ -165,6 +165,7 @@ FAULTS = [
         {("p2", "no other network overlaps"): ()},
         id="Docker overlaps inside",
     ),
+    pytest.param(routes(HUB, *UPLINK, Route("128.0.0.0/1", None, "tun0")), {}, id="half the Internet by VPN"),
     pytest.param(routes(HUB, *UPLINK, Route("172.17.0.0/16", None, "docker0")), {}, id="Docker elsewhere"),
     pytest.param(gateway(forwarding=0), {(HUB, "net.ipv4.ip_forward"): ("run",)}, id="ip_forward 0 now"),
     pytest.param(files({SYSCTL: None}), {FORWARD_LATER: ("write",)}, id="ip_forward not persistent"),
@@ -193,6 +194,11 @@ FAULTS = [
     pytest.param(boot("p2", None), {("p2", "usb0 after a reboot"): ()}, id="nothing at boot, nothing to edit"),
     pytest.param(
         boot("p2", EDIT, configured("172.19.181.9/24")), {("p2", "usb0 after a reboot"): ("write",)}, id="wrong at boot"
+    ),
+    pytest.param(
+        boot("p2", EDIT, replace(configured("172.19.181.9/24"), how="dhcp")),
+        {("p2", "usb0 after a reboot"): ()},
+        id="a DHCP server decides",
     ),
     pytest.param(
         boot("p2", EDIT, configured(is_automatic=False)), {("p2", "usb0 after a reboot"): ("write",)}, id="not at boot"
@@ -251,12 +257,12 @@ def test_frames_between_nodes_are_let_through_before_docker_decides(forward: str
     assert action.argv == ("iptables", "-w", "-I", chain, "-i", "br0", "-o", "br0", "-j", "ACCEPT")
 
 
-def test_a_missing_rule_is_added_and_no_rule_set_is_loaded() -> None:
+def test_a_missing_rule_is_added_once_and_no_rule_set_is_loaded() -> None:
     (check,) = [check for check in judge(gateway(nat="-P POSTROUTING ACCEPT\n")) if not check.holds]
     (action,) = check.fix
     assert isinstance(action, Run)
-    rule = ("-s", "172.19.181.0/24", "!", "-o", "br0", "-j", "MASQUERADE")
-    assert action.argv == ("iptables", "-w", "-t", "nat", "-A", "POSTROUTING", *rule)
+    rule = "POSTROUTING -s 172.19.181.0/24 ! -o br0 -j MASQUERADE"
+    assert action.argv == ("sh", "-c", f"iptables -w -t nat -C {rule} 2>/dev/null || iptables -w -t nat -A {rule}")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +274,7 @@ def test_a_missing_rule_is_added_and_no_rule_set_is_loaded() -> None:
     ],
 )
 def test_rules_that_cannot_be_understood_are_unknown_and_end_no_run(seen: Seen) -> None:
-    outcomes = outcomes_of(network, FakeCrew(seen), CLUSTER)
+    outcomes = outcomes_of(network, seen, CLUSTER)
     assert "unknown" in {str(one.verdict) for one in outcomes if one.place.node == HUB}
     assert {str(one.verdict) for one in outcomes} <= {"unknown", "blocked"}
 
@@ -289,3 +295,36 @@ def test_every_broken_way_is_held_against_exactly_one_machine(broken: set[tuple[
     left = broken if switch.holds else broken - set(BETWEEN)
     assert sorted(way for _, way in told) == sorted(f"{a} to {b}" for a, b in left)
     assert all(node in way.split(" to ") for node, way in told)
+
+
+@pytest.mark.parametrize(
+    ("forward", "is_open"),
+    [
+        pytest.param("-P FORWARD ACCEPT\n", True, id="policy"),
+        pytest.param("-P FORWARD DROP\n", False, id="Docker's policy alone"),
+        pytest.param("-P FORWARD DROP\n-A FORWARD -i br0 -j ACCEPT\n", False, id="answers do not come in"),
+        pytest.param(
+            "-P FORWARD DROP\n-A FORWARD -i br0 ! -o br0 -j ACCEPT\n"
+            "-A FORWARD -o br0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n",
+            True,
+            id="the image's rules",
+        ),
+        pytest.param(
+            "-P FORWARD DROP\n-A FORWARD -i eth1 -j ACCEPT\n-A FORWARD -o br0 -j ACCEPT\n", False, id="another way in"
+        ),
+    ],
+)
+def test_a_closed_way_through_the_controller_is_opened_rule_by_rule(forward: str, is_open: bool) -> None:  # noqa: FBT001
+    (check,) = [check for check in judge(gateway(forward=forward)) if check.aspect == "FORWARD lets the nodes out"]
+    assert check.holds is is_open
+    assert [type(action) for action in check.fix] == [Run, Run]
+
+
+def test_a_translation_for_an_exit_that_leads_nowhere_does_not_count() -> None:
+    nat = "-P POSTROUTING ACCEPT\n-A POSTROUTING -s 172.19.181.0/24 -o docker0 -j MASQUERADE\n"
+    assert not _masquerade(gateway(nat=nat, exits=("eth0",))).holds
+    assert _masquerade(gateway(nat=nat.replace("docker0", "eth0"), exits=("eth0",))).holds
+
+
+def _masquerade(seen: Seen) -> Check:
+    return next(check for check in judge(seen) if check.aspect.startswith("MASQUERADE for"))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.model import Boot, Check
 from harness.steps import power
-from tests_harness.fakes import FakeCrew, outcomes_of
+from tests_harness.fakes import outcomes_of
 from tests_harness.fakes_cluster import CLUSTER, HUB, NODES, STATUS, differences, good_power, without
 
 Seen = Mapping[str, power.State]
@@ -79,12 +79,12 @@ def test_what_the_firmware_does_not_say_is_no_complaint(status: dict[str, str]) 
 
 def test_the_repair_boots_the_node_behind_the_port_from_the_controller() -> None:
     (check,) = [check for check in judge(without(hub(p3="0"), "p3")) if not check.holds]
-    assert check.fix == (Boot(HUB, "p3", "p3", "switch on p3 and wait until p3 answers"),)
+    assert check.fix == (Boot(HUB, "p3", "p3", "ethpi3", "switch on p3 and wait until p3 answers"),)
 
 
 @pytest.mark.parametrize("value", ["2", "on", ""], ids=["a number", "a word", "nothing"])
 def test_a_port_that_the_hat_does_not_explain_is_unknown_and_ends_no_run(value: str) -> None:
-    outcomes = outcomes_of(power, FakeCrew(hub(p3=value)), CLUSTER)
+    outcomes = outcomes_of(power, hub(p3=value), CLUSTER)
     assert {str(one.verdict) for one in outcomes} == {"unknown"}
     assert {one.reason for one in outcomes} == {f"clusterctrl status: expected 0 or 1 for p3, got {value!r}"}
 

@@ -16,7 +16,7 @@ from harness.errors import ObservationError
 from harness.parse.excerpt import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 # A file written by hand may spell options out; iptables itself prints the short ones.
 SHORT = {
@@ -30,6 +30,10 @@ SHORT = {
 }
 # A rule with only these conditions beside source and output interface still takes every packet of its source.
 HARMLESS = {"--comment", "--to-source", "--random", "--random-fully", "--persistent"}
+ANSWERS = tuple(
+    ("-m", module, option, "RELATED,ESTABLISHED")
+    for module, option in (("conntrack", "--ctstate"), ("state", "--state"))
+)
 MULTICAST = IPv4Network("224.0.0.0/4")
 
 
@@ -105,21 +109,38 @@ def tables(text: str) -> dict[str, Table]:
     return found
 
 
-def masquerades(nat: Table, subnet: IPv4Network, bridge: str) -> bool:
+def masquerades(nat: Table, subnet: IPv4Network, bridge: str, exits: Collection[str] = ()) -> bool:
     """Whether packets of the subnet that leave by another interface than the bridge get a new source address.
 
     True for a MASQUERADE or SNAT in POSTROUTING whose source covers the subnet, which has no further
     condition, is not for the bridge alone, and is not behind an ACCEPT, RETURN or DROP of the same packets.
+    A rule for one exit only counts where the exit is one of `exits` (none given: any will do).
     Chains that POSTROUTING jumps to are not followed. Raises ObservationError for a source that is
     no address.
     """
     passed: set[str | None] = set()
     for match in filter(None, (_match(rule, subnet, bridge) for rule in nat.chain("POSTROUTING"))):
-        if match.target in {"MASQUERADE", "SNAT"} and not passed & {None, match.out}:
+        is_way_out = match.out is None or not exits or any(_is_interface(exit_, match.out) for exit_ in exits)
+        if match.target in {"MASQUERADE", "SNAT"} and is_way_out and not passed & {None, match.out}:
             return True
         if match.target in {"ACCEPT", "RETURN", "DROP"}:
             passed.add(match.out)
     return False
+
+
+def forwards(filters: Table, bridge: str) -> bool:
+    """Whether FORWARD lets packets come out of the bridge, and answers go back into it.
+
+    True by policy ACCEPT, or by a plain ACCEPT for each way there or in DOCKER-USER. A DROP in front of them is
+    not looked for. Raises ObservationError where the listing has no chain FORWARD.
+    """
+    if filters.policy("FORWARD") == "ACCEPT":
+        return True
+    rules = [rule.tokens for chain in ("FORWARD", "DOCKER-USER") for rule in filters.chain(chain)]
+    out, answers = ("-i", bridge), ("-o", bridge)
+    ways_out = {(*out, "-j", "ACCEPT"), (*out, "!", *answers, "-j", "ACCEPT")}
+    ways_in = {(*answers, "-j", "ACCEPT"), *((*answers, *state, "-j", "ACCEPT") for state in ANSWERS)}
+    return not ways_out.isdisjoint(rules) and not ways_in.isdisjoint(rules)
 
 
 @dataclass(frozen=True)

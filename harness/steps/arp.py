@@ -24,16 +24,17 @@ FIXED = {"PERMANENT", "NOARP"}
 
 @dataclass(frozen=True)
 class State:
-    """The controller's neighbour table right after a ping to every node."""
+    """The controller's neighbour table right after a ping to every node, and who answered that."""
 
     neighbours: tuple[ip.Neighbour, ...]
+    reached: dict[str, bool]
 
 
 def observe(node: NodeAccess) -> State:
     """Ping first: the table alone is a cache, and remembers the dead."""
     addresses = [str(other.address) for other in node.cluster.nodes]
-    pings.answers(node.ask(pings.command(addresses)))
-    return State(ip.neighbours(node.ask("ip -j -4 neigh show")))
+    reached = pings.answers(node.ask(pings.command(addresses), root=True))
+    return State(ip.neighbours(node.ask("ip -j -4 neigh show")), reached)
 
 
 def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
@@ -43,7 +44,9 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         return
     table = [entry for entry in seen[controller].neighbours if _is_ours(entry, cluster)]
     for node in cluster.nodes:
-        yield from _judge_node(node, [entry for entry in table if entry.address == str(node.address)], cluster)
+        address = str(node.address)
+        entries = [entry for entry in table if entry.address == address]
+        yield from _judge_node(node, entries, cluster, answers=seen[controller].reached.get(address, False))
     counts = Counter(mac for mac, _ in {(entry.mac, entry.address) for entry in table if entry.mac})
     shared = sorted(f"{mac} is {_addresses(table, mac)}" for mac, count in counts.items() if count > 1)
     yield expect(
@@ -52,13 +55,13 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def _judge_node(node: Node, entries: list[ip.Neighbour], cluster: Cluster) -> Iterator[Check]:
+def _judge_node(node: Node, entries: list[ip.Neighbour], cluster: Cluster, *, answers: bool) -> Iterator[Check]:
     bridge = cluster.controller.bridge
     right = [entry for entry in entries if entry.dev == bridge]
     astray = sorted({str(entry.dev) for entry in entries if entry.dev != bridge and entry.mac})
     yield expect(
         node.name, f"MAC of {node.address} on {bridge}", want=node.mac,
-        seen=", ".join(_words(entry) for entry in right) or "no entry",
+        seen=", ".join(_words(entry, answers=answers) for entry in right) or "no entry",
         fix=tuple(_forget(entry, cluster) for entry in right if entry.mac != node.mac and entry.state in FIXED),
         by_hand="the machine that answers there is another one, or its USB gadget has another MAC: look at its card",
     )  # fmt: skip
@@ -79,7 +82,10 @@ def _is_ours(entry: ip.Neighbour, cluster: Cluster) -> bool:
     return entry.address in {str(node.address) for node in cluster.nodes}
 
 
-def _words(entry: ip.Neighbour) -> str:
+def _words(entry: ip.Neighbour, *, answers: bool) -> str:
+    """The MAC; what is only remembered of a machine that no longer answers is not seen."""
+    if entry.mac and not answers and entry.state != "REACHABLE":
+        return f"{entry.mac} of old ({entry.state.lower()}), and no answer now"
     return entry.mac or f"no MAC ({entry.state.lower()})"
 
 

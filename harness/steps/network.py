@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NEEDS = ("power",)
 LOOK_FROM: LookFrom = "every node"
 UNITS = (*TOOLS, NAT_UNIT, "netfilter-persistent.service")
+SHORTEST_PREFIX = 8
 STARTED = {"enabled", "enabled-runtime", "generated", "alias"}
 
 
@@ -48,15 +49,15 @@ class State:
 
 def observe(node: NodeAccess) -> State:
     """Ask iproute2, ping everybody, and read the network configuration files."""
-    enabled = _enabled_units(node)
+    enabled, routes = _enabled_units(node), ip.routes(node.ask("ip -j -4 route"))
     others = [str(node.cluster.address(name)) for name in node.cluster.names if name != node.name]
     return State(
         ip.links(node.ask("ip -j addr")),
-        ip.routes(node.ask("ip -j -4 route")),
+        routes,
         pings.answers(node.ask(pings.command(others), root=True)),
         enabled,
         observe_boot(node, _wish(node.name, node.cluster), enabled),
-        _observe_gateway(node) if node.is_controller else None,
+        _observe_gateway(node, routes, enabled) if node.is_controller else None,
     )
 
 
@@ -67,13 +68,17 @@ def _enabled_units(node: NodeAccess) -> tuple[str, ...]:
     return tuple(unit["Id"] for unit in units if unit.get("UnitFileState") in STARTED)
 
 
-def _observe_gateway(node: NodeAccess) -> Gateway:
-    return Gateway(
+def _observe_gateway(node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...]) -> Gateway:
+    gateway = Gateway(
         sysctl.number(node.ask("sysctl -n %s", FORWARD)),
         node.files(RULES_PATH, UNIT_PATH, *SYSCTL_PATTERNS),
         node.ask("iptables -w -t nat -S", root=True),
         node.ask("iptables -w -S", root=True),
+        tuple(route.dev for route in routes if route.dst == "default" and route.dev),
     )
+    # Judged once here, so that a rule set nobody can read is an unknown of this machine.
+    tuple(judge_gateway(gateway, enabled, node.cluster))
+    return gateway
 
 
 def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
@@ -140,9 +145,11 @@ def _judge_overlap(name: str, interface: str, state: State, cluster: Cluster) ->
 
 def _overlaps(destination: str, subnet: IPv4Network) -> bool:
     try:
-        return IPv4Network(destination, strict=False).overlaps(subnet)
+        network = IPv4Network(destination, strict=False)
     except ValueError:
         return False  # "default" and the like: no network of its own
+    # Half the Internet is the way out of a VPN, not a network that somebody laid over ours.
+    return network.prefixlen >= SHORTEST_PREFIX and network.overlaps(subnet)
 
 
 def _judge_ports(hub: State, cluster: Cluster) -> Iterator[Check]:

@@ -61,7 +61,7 @@ def judge_boot(name: str, wish: Wish, at_boot: AtBoot) -> Check:
     is_right = len(at_boot.found) == 1 and _is_as_wished(at_boot.found[0], wish)
     seen = want if is_right else "; ".join(map(_words, at_boot.found)) or "nothing is configured"
     return expect(
-        name, f"{wish.interface} after a reboot", want=want, seen=seen, fix=_fix(name, wish, at_boot.edit),
+        name, f"{wish.interface} after a reboot", want=want, seen=seen, fix=_fix(name, wish, at_boot),
         by_hand="set it with the tool that manages this machine's network, in one place",
     )  # fmt: skip
 
@@ -70,8 +70,10 @@ def _is_as_wished(found: Configured, wish: Wish) -> bool:
     return found.is_automatic and found.addresses == (wish.address,) and found.gateway == wish.gateway
 
 
-def _fix(name: str, wish: Wish, edit: Edit | None) -> tuple[Action, ...]:
-    if edit is None or edit.before == edit.after:
+def _fix(name: str, wish: Wish, at_boot: AtBoot) -> tuple[Action, ...]:
+    edit = at_boot.edit
+    if edit is None or edit.before == edit.after or any(one.how == "dhcp" for one in at_boot.found):
+        # Where a DHCP server decides, a static address would lose the name servers that come with it.
         return ()
     mode, owner = (0o644, "root:root") if edit.before is None else (None, None)
     return (Write(name, edit.path, edit.before, edit.after, f"configure {wish.interface} for every boot", mode, owner),)

@@ -28,7 +28,7 @@ SYSCTL_PATH = "/etc/sysctl.d/99-zz-clusterhat.conf"
 RULES_PATH = "/etc/iptables/rules.v4"
 NAT_UNIT = "clusterhat-nat.service"
 UNIT_PATH = f"/etc/systemd/system/{NAT_UNIT}"
-# A unit that adds its one rule if it is missing. Loading a saved rule set instead would wipe the chains of Docker
+# A unit that adds each of its rules if it is missing. Loading a saved rule set instead would wipe the chains of Docker
 # and fail2ban.
 UNIT_TEXT = """\
 [Unit]
@@ -38,7 +38,7 @@ After=network-pre.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -c '{exists} || {add}'
+{starts}
 
 [Install]
 WantedBy=multi-user.target
@@ -47,12 +47,16 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class Gateway:
-    """The controller's forwarding and NAT as seen: kernel value, files, and `iptables -S` of two tables."""
+    """The controller's forwarding and NAT as seen: kernel value, files, and `iptables -S` of two tables.
+
+    `exits` are the interfaces of its default routes.
+    """
 
     forwarding: int
     files: dict[str, File]
     nat: str
     forward: str
+    exits: tuple[str, ...] = ()
 
     @property
     def first_jump(self) -> str:
@@ -68,10 +72,18 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
         fix=(Run(name, ("sysctl", "-q", "-w", f"{FORWARD}=1"), "forward packets for the nodes"),),
     )  # fmt: skip
     yield _judge_forward_at_boot(seen, name)
-    has_nat = iptables.masquerades(iptables.table(seen.nat), cluster.subnet, cluster.controller.bridge)
+    nat, *forward = _rules(cluster)
+    bridge = cluster.controller.bridge
+    has_nat = iptables.masquerades(iptables.table(seen.nat), cluster.subnet, bridge, seen.exits)
     yield expect(
         name, f"MASQUERADE for {cluster.subnet}", want="yes", seen=_yes(has_nat),
-        fix=(Run(name, _rule("-A", cluster), "translate the nodes' addresses on the way out"),),
+        fix=(_ensure(name, nat, "translate the nodes' addresses on the way out"),),
+        by_hand="a rule in front of it takes the packets: see `iptables -t nat -S`",
+    )  # fmt: skip
+    forwards = iptables.forwards(iptables.table(seen.forward), bridge)
+    yield expect(
+        name, "FORWARD lets the nodes out", want="yes", seen=_yes(forwards),
+        fix=tuple(_ensure(name, rule, "let the nodes' packets out and the answers in") for rule in forward),
     )  # fmt: skip
     unit = seen.files.get(UNIT_PATH)
     text = _unit_text(cluster)
@@ -103,7 +115,7 @@ def _has_nat_at_boot(seen: Gateway, enabled: tuple[str, ...], text: str, cluster
     if "netfilter-persistent.service" not in enabled or not saved:
         return False
     nat = iptables.tables(saved.content.decode(errors="replace")).get("nat")
-    return nat is not None and iptables.masquerades(nat, cluster.subnet, cluster.controller.bridge)
+    return nat is not None and iptables.masquerades(nat, cluster.subnet, cluster.controller.bridge, seen.exits)
 
 
 def _written(name: str, path: str, file: File | None, text: str, why: str) -> tuple[Write, ...]:
@@ -112,14 +124,33 @@ def _written(name: str, path: str, file: File | None, text: str, why: str) -> tu
     return (Write(name, path, before, after, why, 0o644, "root:root"),) if before != after else ()
 
 
-def _rule(verb: str, cluster: Cluster) -> tuple[str, ...]:
-    where = ("-s", str(cluster.subnet), "!", "-o", cluster.controller.bridge)
-    return ("iptables", "-w", "-t", "nat", verb, "POSTROUTING", *where, "-j", "MASQUERADE")
+Rule = tuple[str, ...]  # table, chain, and the words of the rule
+
+
+def _rules(cluster: Cluster) -> tuple[Rule, ...]:
+    """NAT first, then what a FORWARD policy of DROP (Docker's) would stop: out, between nodes, and answers in."""
+    bridge = cluster.controller.bridge
+    return (
+        ("nat", "POSTROUTING", "-s", str(cluster.subnet), "!", "-o", bridge, "-j", "MASQUERADE"),
+        ("filter", "FORWARD", "-i", bridge, "-j", "ACCEPT"),
+        ("filter", "FORWARD", "-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"),
+    )
+
+
+def _shell_text(rule: Rule) -> str:
+    """Add the rule unless it is there: a repair that is repeated must not pile them up."""
+    table, *words = rule
+    exists, add = (shlex.join(("iptables", "-w", "-t", table, verb, *words)) for verb in ("-C", "-A"))
+    return f"{exists} 2>/dev/null || {add}".replace("'!'", "!")
+
+
+def _ensure(name: str, rule: Rule, why: str) -> Run:
+    return Run(name, ("sh", "-c", _shell_text(rule)), why)
 
 
 def _unit_text(cluster: Cluster) -> str:
-    exists, add = (shlex.join(_rule(verb, cluster)).replace("'!'", "!") for verb in ("-C", "-A"))
-    return UNIT_TEXT.format(exists=f"{exists} 2>/dev/null", add=add)
+    starts = "\n".join(f"ExecStart=/bin/sh -c '{_shell_text(rule)}'" for rule in _rules(cluster))
+    return UNIT_TEXT.format(starts=starts)
 
 
 def _yes(is_so: bool) -> str:  # noqa: FBT001 - it is the whole question

@@ -27,8 +27,9 @@ def judge_paths(reached: Mapping[str, Reached], cluster: Cluster, first_jump: st
     controller = cluster.controller.name
     nodes = [name for name in names if name != controller]
     between = {(a, b) for a in nodes for b in nodes if a != b}
-    is_switch_dead = len(between) > 0 and between <= broken
-    if controller in names:
+    reaches_all = not any(controller in pair for pair in broken)
+    is_switch_dead = len(between) > 0 and between <= broken and controller in names and reaches_all
+    if between and controller in names:
         bridge = cluster.controller.bridge
         argv = ("iptables", "-w", "-I", first_jump, "-i", bridge, "-o", bridge, "-j", "ACCEPT")
         yield expect(
@@ -37,7 +38,7 @@ def judge_paths(reached: Mapping[str, Reached], cluster: Cluster, first_jump: st
             fix=(Run(controller, argv, "let frames pass from node to node"),),
         )  # fmt: skip
         broken -= between if is_switch_dead else set()
-    for name in names:
+    for name in names if len(names) > 1 else ():
         yield _judge_machine(name, _held_against(name, broken, len(names)))
 
 

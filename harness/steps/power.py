@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NEEDS: tuple[str, ...] = ()
 LOOK_FROM: LookFrom = "every node"
+NOT_AVAILABLE = "NA"  # what clusterctrl prints for a value that this board cannot tell
 TOOLS = ("clusterctrl", "clusterhat")
 
 
@@ -36,7 +37,11 @@ def observe(node: NodeAccess) -> State:
         return State(boot_id)
     _, found, _ = node.run("for tool in clusterctrl clusterhat; do command -v $tool; done; true")
     tools = tuple(path.rpartition("/")[2] for path in found.split())
-    status = clusterctrl.status(node.ask("clusterctrl status", root=True)) if "clusterctrl" in tools else None
+    if "clusterctrl" not in tools:
+        return State(boot_id, tools)
+    status = clusterctrl.status(node.ask("clusterctrl status", root=True))
+    for each in node.cluster.nodes:
+        clusterctrl.is_powered(status, each.port)  # a HAT that does not know a port of ours: nothing is known
     return State(boot_id, tools, status)
 
 
@@ -59,7 +64,7 @@ def _judge_hat(hat: State, cluster: Cluster) -> Iterator[Check]:
             name, f"{tool} installed", want="yes", seen="yes" if tool in hat.tools else "no",
             by_hand="the controller needs the ClusterCTRL software: flash its CNAT image",
         )  # fmt: skip
-    if hat.status is not None and "throttled" in hat.status:
+    if hat.status is not None and hat.status.get("throttled", NOT_AVAILABLE) != NOT_AVAILABLE:
         complaints = clusterctrl.throttled_sentences(hat.status["throttled"])
         yield expect(
             name, "supply voltage and clock", want="no complaint", seen="; ".join(complaints) or "no complaint",
@@ -70,7 +75,7 @@ def _judge_hat(hat: State, cluster: Cluster) -> Iterator[Check]:
 def _judge_port(status: Mapping[str, str], node: Node, cluster: Cluster, *, answers: bool) -> Check:
     """A node that answers is left alone, whatever the HAT says of its port."""
     why = f"switch on {node.port} and wait until {node.name} answers"
-    boot = Boot(cluster.controller.name, node.name, node.port, why)
+    boot = Boot(cluster.controller.name, node.name, node.port, node.link, why)
     return expect(
         node.name, f"HAT port {node.port} powered",
         want="1", seen="1" if clusterctrl.is_powered(status, node.port) else "0",
