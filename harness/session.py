@@ -65,7 +65,9 @@ def replay(path: Path) -> Result:
     """Judge a tape again, with no cluster and no privileges; UsageError where it does not fit these steps."""
     tape = tapes.read(path)
     request = request_of(tape, str(path))
-    outcomes = _converge(request, Player(deque(tape.events), str(path)))
+    player = Player(deque(tape.events), str(path))
+    outcomes = _converge(request, player)
+    player.stop()
     record = _record(request, outcomes, tape.started, tape.seconds, tape.looked)
     return Result(record, tapes.write(tape))
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness import errors
 from harness.converge import Crew, Sight
 from harness.errors import ObservationError, UsageError
 from harness.model import Action, Done, Mode
-from harness.steps import name_of
+from harness.steps import STEPS, name_of
 
 if TYPE_CHECKING:
     from collections import deque
@@ -26,12 +27,23 @@ if TYPE_CHECKING:
 
     from harness.step import Step
 
-FORMAT = 1
+FORMAT: Final = 1
 DONE = TypeAdapter(tuple[Done, ...])
 KINDS = {
     kind.__name__: kind
     for kind in (ObservationError, errors.Unreachable, errors.Refused, errors.MissingTool, errors.TimeLimit)
 }
+
+
+def _checked_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+def _checked_step(name: str) -> str:
+    if name not in map(name_of, STEPS):
+        raise ValueError(f"there is no step {name!r}")
+    return name
 
 
 class Tape(BaseModel):
@@ -42,13 +54,13 @@ class Tape(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
     cluster: dict[str, Any]
     mode: Mode
     advice: bool
-    steps: list[str]
-    chosen: list[str]
-    started: str
+    steps: list[Annotated[str, AfterValidator(_checked_step)]]
+    chosen: list[Annotated[str, Field(pattern=r"^[^\[\]]+\[[^\[\]]+\]$")]]
+    started: Annotated[str, AfterValidator(_checked_time)]
     seconds: float
     looked: float
     events: list[dict[str, Any]]
@@ -90,8 +102,8 @@ class Player:
     events: deque[dict[str, Any]]
     source: str
 
-    def look(self, step: Step, names: Sequence[str]) -> Sight:  # noqa: ARG002 - the tape knows which were asked
-        """The next look on the tape, which must be of this step."""
+    def look(self, step: Step, names: Sequence[str]) -> Sight:
+        """The next look on the tape, which must be of this step and these nodes."""
         event = self._next("look", name_of(step))
         state = _state(step)
         try:
@@ -99,6 +111,9 @@ class Player:
             failed = {name: _error(found) for name, found in event["failed"].items()}
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.source}: a look at {name_of(step)} does not read: {_line(error)}") from error
+        if {*seen, *failed} != set(names):
+            other = ", ".join(sorted({*seen, *failed} ^ set(names)))
+            raise UsageError(f"{self.source}: a look at {name_of(step)} is of other machines than asked for: {other}")
         return Sight(seen, failed)
 
     def apply(self, actions: Sequence[Action]) -> tuple[Done, ...]:
@@ -115,6 +130,11 @@ class Player:
     def renew(self) -> None:
         """Nothing to renew."""
 
+    def stop(self) -> None:
+        """UsageError where the run went on and today's steps would not."""
+        if self.events:
+            raise UsageError(f"{self.source}: it goes on after its end: it was made by another version of the steps")
+
     def _next(self, kind: str, name: str | None) -> dict[str, Any]:
         event = self.events.popleft() if self.events else {}
         if kind not in event or (name is not None and event[kind] != name):
@@ -129,7 +149,7 @@ def read(path: Path) -> Tape:
         return Tape.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such tape; a run leaves one in reports/<time>/tape.json") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not a tape of format {FORMAT}: {_line(error)}") from error
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.converge import Crew, Loop, Sight
+from harness.converge import Loop, Sight
 from harness.errors import ObservationError
 from harness.inventory import Cluster, parse
 from harness.model import Action, Check, Done, Mode, Outcome, Place, Run
@@ -156,25 +157,35 @@ def verdicts(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
 
 @dataclass
 class FakeCrew:
-    """A crew that sees what it is given, whichever step asks, and changes nothing."""
+    """A crew that sees what it is given: for each step its looks in turn, of which the last one repeats.
 
-    seen: Mapping[str, object]
+    A look maps names to states or to the error of that look; who is not in it does not answer. Actions
+    succeed, unless `failures` has their sentence; what they do is in the next look.
+    """
+
+    looks: Mapping[str, Sequence[Mapping[str, object]]]
+    failures: Mapping[Action, str] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
 
     def look(self, step: Step, names: Sequence[str]) -> Sight:
-        """The given states; who has none does not answer."""
-        silent = {
-            name: ObservationError(f"{name}: silent at {step.__name__}") for name in names if name not in self.seen
-        }
-        return Sight({name: self.seen[name] for name in names if name in self.seen}, silent)
+        """The given states of these names."""
+        short = step.__name__.rpartition(".")[2]
+        looks = self.looks[short]
+        look = looks[min(self.asked[short], len(looks) - 1)]
+        self.asked[short] += 1
+        found = {name: look.get(name, ObservationError(f"{name}: silent")) for name in names}
+        failed = {name: one for name, one in found.items() if isinstance(one, ObservationError)}
+        return Sight({name: one for name, one in found.items() if name not in failed}, failed)
 
     def apply(self, actions: Sequence[Action]) -> tuple[Done, ...]:
-        """Success without any effect."""
-        return tuple(map(Done, actions))
+        """Success, or the failure that is given."""
+        return tuple(Done(action, self.failures.get(action, "")) for action in actions)
 
     def renew(self) -> None:
         """Nothing to renew."""
 
 
-def outcomes_of(step: Step, crew: Crew, cluster: Cluster) -> tuple[Outcome, ...]:
-    """What becomes of one step alone, only looking."""
+def outcomes_of(step: Step, seen: Mapping[str, object], cluster: Cluster) -> tuple[Outcome, ...]:
+    """What becomes of one step alone, only looking once."""
+    crew = FakeCrew({step.__name__.rpartition(".")[2]: [seen]})
     return Loop(cluster, (step,), crew, "verify", lambda _: True).converge()
