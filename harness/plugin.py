@@ -215,6 +215,7 @@ def verify(request: pytest.FixtureRequest, node_name: str, subtests: pytest.Subt
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(
     report: pytest.TestReport | pytest.CollectReport,
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
@@ -222,8 +223,10 @@ def pytest_report_teststatus(
     if not isinstance(report, pytest.TestReport):
         return None
     verdict = dict(report.user_properties).get("verdict")
+    if hasattr(report, "context"):  # an aspect: only one that differs is worth a letter
+        return ("aspects", "", ("", {})) if report.passed else None
     is_word = (report.when == "call" and report.passed) or (report.when == "setup" and not report.passed)
-    if verdict is None or not is_word or hasattr(report, "context"):
+    if verdict is None or not is_word:
         return None
     return LETTERS.get(str(verdict))
 

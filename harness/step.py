@@ -54,4 +54,4 @@ def expect(
     by_hand: str = "",
 ) -> Check:
     """The check that something is exactly what is wanted."""
-    return Check(node, aspect, str(want), str(seen), want == seen, level, fix, by_hand)
+    return Check(node, aspect, str(want), str(seen), want == seen, level, fix, "" if fix else by_hand)

@@ -4,7 +4,7 @@
 set -euo pipefail
 venv=$1
 # For the lab (see harness/lab/preflight.py) and for the benchmark's plain ssh.
-packages=(systemd-container mmdebstrap iproute2 iptables util-linux mount openssh-client kmod)
+packages=(systemd-container mmdebstrap iproute2 iptables util-linux mount openssh-client debian-archive-keyring kmod)
 
 say() { printf '%s\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }

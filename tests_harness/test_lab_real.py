@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,20 +18,11 @@ from harness.lab import NODES, PORTS, Lab, address_of
 from harness.lab import cli as lab_cli
 from harness.lab.cgroups import hierarchies, members
 from harness.lab.mounts import mounts_below
+from tests_harness.labkit import LAB_NAME
 
 pytestmark = pytest.mark.lab
-NAME = "hatlab-test"
 SECONDS = 40.0
 CAP_SYS_ADMIN, CAP_SYS_TIME = 1 << 21, 1 << 25
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    lab = Lab(NAME)
-    lab.down()
-    lab.up()
-    yield lab
-    lab.down()
 
 
 def said(lab: Lab, node: str, script: str) -> str:
@@ -282,7 +273,7 @@ def test_up_recovers_from_a_killed_board_and_keeps_files(lab: Lab) -> None:
 def test_up_recovers_from_an_up_that_was_killed(lab: Lab) -> None:
     lab.down()
     program = "import sys; from harness.lab import Lab; Lab(sys.argv[1]).up()"
-    starter = subprocess.Popen([sys.executable, "-c", program, NAME])
+    starter = subprocess.Popen([sys.executable, "-c", program, LAB_NAME])
     await_true((lab.layout.state / "nodes" / "p1").exists, "the killed `up` is half way")
     starter.kill()
     starter.wait()
@@ -305,17 +296,17 @@ def test_down_leaves_nothing_even_without_a_board(lab: Lab) -> None:
     lab.down()
     assert leftovers(lab) == []
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        lab_cli.main(["--lab", NAME, "status"])
-    assert out.getvalue() == f"lab {NAME}: down\n"
+        lab_cli.main(["--lab", LAB_NAME, "status"])
+    assert out.getvalue() == f"lab {LAB_NAME}: down\n"
 
 
 def leftovers(lab: Lab) -> list[str]:
     found = [str(path) for path in (lab.layout.state, lab.layout.runtime) if path.exists()]
     found += [str(top / lab.layout.cgroup) for top in hierarchies() if (top / lab.layout.cgroup).exists()]
     found += [str(point) for point in mounts_below(lab.layout.runtime)]
-    found += [str(path) for path in Path("/run/systemd/nspawn").glob(f"*/{NAME}*")]
+    found += [str(path) for path in Path("/run/systemd/nspawn").glob(f"*/{LAB_NAME}*")]
     found += [str(pid) for pid in members(lab.layout.cgroup)]
     for argv in (["ip", "netns", "list"], ["ip", "-o", "link"], ["ps", "-eo", "args"]):
         seen = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-        found += [line for line in seen.splitlines() if NAME in line and "pytest" not in line]
+        found += [line for line in seen.splitlines() if LAB_NAME in line and "pytest" not in line]
     return found

@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--direct", action="store_true", help="give this machine an address in the cluster network")
     up.set_defaults(act=_up)
 
+    verbs.add_parser("check", help="can this machine host the lab? touches nothing").set_defaults(act=_check)
+
     down = verbs.add_parser("down", help="remove everything but the cache")
     down.add_argument("--purge", action="store_true", help="remove the cache as well")
     down.set_defaults(act=_down)
@@ -77,6 +79,11 @@ def _up(lab: Lab, options: argparse.Namespace) -> int:
     lab.up(direct=options.direct, say=_say)
     entry = lab.access()
     _say(f"lab {lab.layout.name} is up: {entry.user}@{entry.address}, password in {lab.layout.password}")
+    return 0
+
+
+def _check(lab: Lab, _options: argparse.Namespace) -> int:
+    lab.check()
     return 0
 
 

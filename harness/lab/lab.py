@@ -92,6 +92,12 @@ class Lab:
             running = [seen.node for seen in self.status().nodes if seen.is_running]
             lifecycle.await_booted(self.layout, running)
 
+    def check(self) -> None:
+        """Raise LabError, naming what is missing, where this lab cannot run; touches nothing."""
+        preflight.check_root()
+        if not lifecycle.is_answering(self.layout):
+            preflight.check_machine(self.layout, direct=False)
+
     def down(self, say: Say = _keep_silent, *, purge: bool = False) -> None:
         """Remove everything of the lab but the cache, with `purge` that too; needs no living board."""
         preflight.check_root()
