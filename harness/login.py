@@ -72,7 +72,7 @@ def find(user: str, identity: Path | None) -> Login:
 def _load(path: Path) -> PKey:
     try:
         return PKey.from_path(path)
-    except PasswordRequiredException:
+    except (PasswordRequiredException, TypeError):  # TypeError is how the cryptography package says it
         raise UsageError(
             f"{path}: the key has a passphrase; add it to your ssh-agent and leave ssh.identity out"
         ) from None
