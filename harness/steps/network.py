@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NEEDS = ("power",)
 LOOK_FROM: LookFrom = "every node"
 UNITS = (*TOOLS, NAT_UNIT, "netfilter-persistent.service")
+SHOW_UNITS = " ".join(("systemctl show -p Id,UnitFileState", *("%s" for _ in UNITS)))
 SHORTEST_PREFIX = 8
 STARTED = {"enabled", "enabled-runtime", "generated", "alias"}
 
@@ -63,7 +64,7 @@ def observe(node: NodeAccess) -> State:
 
 def _enabled_units(node: NodeAccess) -> tuple[str, ...]:
     """Those of the units of interest that start at boot; a unit that is not installed has no state."""
-    text = node.ask(f"systemctl show -p Id,UnitFileState {' '.join('%s' for _ in UNITS)}", *UNITS)
+    text = node.ask(SHOW_UNITS, *UNITS)
     units = (dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n"))
     return tuple(unit["Id"] for unit in units if unit.get("UnitFileState") in STARTED)
 
