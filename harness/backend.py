@@ -21,8 +21,14 @@ class Asker:
         raise NotImplementedError
 
 
+class RootScript(str):
+    """Shell text that testinfra wants run as root: it goes to the root shell instead of through sudo again."""
+
+    __slots__ = ()
+
+
 class ShellBackend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
-    """testinfra's way of asking, over one Asker. `sudo()` of testinfra goes to the root shell."""
+    """testinfra's way of asking, over one Asker. `with host.sudo():` goes to the root shell."""
 
     NAME = "hatcheck"
 
@@ -32,12 +38,16 @@ class ShellBackend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
         # Saves the question which encoding the node's Python prefers: our shells run with LC_ALL=C.
         self._encoding = "utf-8"
 
+    def get_sudo_command(self, command: str, sudo_user: str | None) -> str:
+        """What testinfra wraps a command with inside `host.sudo()`, or always for a root host."""
+        if sudo_user is None:
+            return RootScript(command)
+        return str(self.quote("sudo -n -u %s /bin/sh -c %s", sudo_user, command))
+
     def run(self, command: str, *args: str, **_: Any) -> CommandResult:  # noqa: ANN401 - testinfra's signature
         """Run a testinfra command; arguments are quoted here and nowhere else."""
-        script = self.quote(command, *args)
-        if self.sudo and self.sudo_user:
-            script = self.quote("sudo -n -u %s /bin/sh -c %s", self.sudo_user, script)
-        answer = self._asker.ask(script, root=self.sudo)
+        script = self.get_command(command, *args)
+        answer = self._asker.ask(script, root=isinstance(script, RootScript))
         return self.result(answer.code, self.encode(script), answer.out, answer.err)
 
     def decode(self, data: bytes) -> str:

@@ -118,6 +118,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what cannot be done before anything is contacted, and have JUnit written in any case."""
     option = config.option
+    _check_root(config)
     if option.plan and option.repair:
         raise pytest.UsageError("--plan and --repair exclude each other: plan first, then repair")
     if option.replay and (option.plan or option.repair):
@@ -159,8 +160,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Run the whole loop once, before the first item reports on its place in it."""
-    if session.config.option.collectonly:
-        return
+    option = session.config.option
+    if option.collectonly or (session.testsfailed and not option.continue_on_collection_errors):
+        return  # pytest itself ends here with what could not be collected; nothing may be mended before that
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     try:
         session.config.stash[KEY].carry_out(session.items, reporter.write_line if reporter else print)
@@ -290,6 +292,16 @@ def _keep_junit(config: pytest.Config, target: Path) -> None:
     shutil.copyfile(written, target)
     if written == _spare_junit(config):
         config.stash[xml_key].logfile = str(target)
+
+
+def _check_root(config: pytest.Config) -> None:
+    """Explain what goes wrong otherwise: before it knows our options, pytest takes a path after a space for tests."""
+    for name in ("cluster", "replay", "reports"):
+        value = getattr(config.option, name)
+        if value and Path(value).exists() and config.inipath is None:
+            raise pytest.UsageError(
+                f"write --{name}={value} with an equals sign: pytest takes a path after a space for tests"
+            )
 
 
 def _spare_junit(config: pytest.Config) -> Path:

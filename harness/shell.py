@@ -27,7 +27,11 @@ CHUNK = 64 * 1024
 # sbin is where arp, iptables and clusterctrl live, and not on a plain user's PATH; a fixed locale keeps
 # messages parseable.
 START = "exec env LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh"
-START_AS_ROOT = START.replace("exec env", "exec sudo -n env", 1)
+# The first sudo of a user leaves a mark in his home; a look must leave nothing, so it is taken back.
+START_AS_ROOT = (
+    'mark=$HOME/.sudo_as_admin_successful; [ ! -e "$mark" ] || mark=; '
+    f'exec sudo -n sh -c \'[ -z "$1" ] || rm -f -- "$1"; {START}\' sh "$mark"'
+)
 
 
 @dataclass(frozen=True)

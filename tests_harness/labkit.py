@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,11 @@ LAB_NAME = "hatlab-test"
 # Everything that a run could change and that does not change by itself: files with mode and owner, firewall,
 # addresses, routes, kernel switches, units, crontabs.
 LOOK = r"""
-find /etc /home /root /usr/local /var/spool/cron /var/backups -xdev -type f -printf '%m %u:%g %p ' -exec sha256sum {} \;
-find /etc /home -xdev -type l -printf '%p %l\n'
+find /etc /home /root /usr/local /var/spool/cron /var/backups -xdev -printf '%y %m %u:%g %p %l\n' | sort
+find /etc /home /root /usr/local /var/spool/cron /var/backups -xdev -type f -exec sha256sum {} + | sort -k2
 iptables-save | sed 's/\[[0-9]*:[0-9]*\]//; /^#/d'
-ip -o addr | sed 's/valid_lft.*//'; ip route; bridge link 2>/dev/null | cut -d' ' -f2-7; sysctl -n net.ipv4.ip_forward
+ip -4 -o addr | sed 's/valid_lft.*//'; ip route; bridge link 2>/dev/null | cut -d' ' -f2-7; sysctl -n net.ipv4.ip_forward
 systemctl list-unit-files --no-legend --no-pager
-ls -la --time-style=+ /home/pi
 """
 
 
@@ -70,9 +70,9 @@ def _counts(check: Check) -> bool:
 
 def run(reports: Path, *options: str, environment: dict[str, str] | None = None) -> Finished:
     """`pytest --cluster lab OPTIONS` from the project's root, as a user runs it."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--reports", str(reports), *options]
-    if not {"--cluster", "--replay"} & set(options):
-        command += ["--cluster", "lab"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--reports={reports}", *options]
+    if not any(option.startswith(("--cluster", "--replay")) for option in options):
+        command.append("--cluster=lab")
     variables = {**os.environ, "HATCHECK_LAB": LAB_NAME, "COLUMNS": "160", **(environment or {})}
     before = _latest(reports)
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=900, check=False)
@@ -83,9 +83,15 @@ def run(reports: Path, *options: str, environment: dict[str, str] | None = None)
     return Finished(done.returncode, said, _record(folder), folder)
 
 
-def look(lab: Lab) -> dict[str, str]:
-    """Each node's changeable state as text, taken out of band."""
-    return {node: lab.exec(node, ["sh", "-c", LOOK], timeout=120).stdout.decode(errors="replace") for node in NODES}
+def look(lab: Lab) -> list[str]:
+    """The changeable state of all nodes as lines, taken out of band."""
+
+    def lines(node: str) -> list[str]:
+        seen = lab.exec(node, ["sh", "-c", LOOK], timeout=120).stdout.decode(errors="replace")
+        return [f"{node}: {line}" for line in seen.splitlines()]
+
+    with ThreadPoolExecutor() as threads:
+        return [line for found in threads.map(lines, NODES) for line in found]
 
 
 def routes_of_this_machine() -> str:

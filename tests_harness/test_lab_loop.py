@@ -75,13 +75,14 @@ class TestFromBareToGreen:
     def test_it_stays_green_over_a_reboot_of_the_controller(self, lab: Lab, reports: Path) -> None:
         lab.power("cnat", on=False)
         lab.power("cnat", on=True)
+        lab.up()  # waits until it has booted
         done = labkit.run(reports)
         assert done.code == 0, done.said
 
     def test_its_tape_replays_to_the_same_outcomes(self, green: Lab, reports: Path) -> None:  # noqa: ARG002
         live = labkit.run(reports / "live")
         assert live.folder
-        again = labkit.run(reports / "again", "--replay", str(live.folder / "tape.json"))
+        again = labkit.run(reports / "again", f"--replay={live.folder / 'tape.json'}")
         assert (again.code, again.record) == (live.code, live.record)
 
     def test_a_run_leaves_its_report_in_every_form(self, green: Lab, reports: Path) -> None:  # noqa: ARG002
@@ -95,6 +96,7 @@ class TestSilentNode:
     def _afterwards_on(self, green: Lab) -> Iterator[None]:
         yield
         green.power("p3", on=True)
+        green.up()  # waits until it has booted
 
     def test_a_node_without_power_is_the_one_cause_and_others_stay_ok(self, green: Lab, reports: Path) -> None:
         green.power("p3", on=False)
@@ -127,7 +129,7 @@ class TestDistrust:
 
     def test_a_wrong_password(self, green: Lab, reports: Path) -> None:
         before = labkit.look(green)
-        done = labkit.run(reports, "--repair", "--cluster", str(_inventory(green, reports)),
+        done = labkit.run(reports, "--repair", f"--cluster={_inventory(green, reports)}",
                           environment={"HATCHECK_PASSWORD": "not-the-one", "HOME": str(reports)})  # fmt: skip
         assert done.code == 10, done.said
         assert "refuses the login of pi" in done.outcome("power", "cnat").reason
@@ -143,7 +145,7 @@ class TestDistrust:
         changed = [f"172.19.181.3 {other}" if line.startswith("172.19.181.3 ") else line for line in lines]
         keys.write_text("\n".join(changed) + "\n")
         password = green.access().password
-        done = labkit.run(reports, "--repair", "--cluster", str(file), environment={"HATCHECK_PASSWORD": password})
+        done = labkit.run(reports, "--repair", f"--cluster={file}", environment={"HATCHECK_PASSWORD": password})
         assert done.code == 10, done.said
         assert done.verdicts() == _verdicts_without_p3(Verdict.UNKNOWN)
         reason = done.outcome("power", "p3").reason
@@ -199,3 +201,5 @@ def _set_mac(lab: Lab, mac: str) -> None:
     """As with another USB gadget: the link goes down for a moment, and the route comes back with it."""
     script = f"ip link set usb0 down; ip link set usb0 address {mac} up; ip route replace default via 172.19.181.254"
     assert lab.exec("p3", ["sh", "-c", script]).returncode == 0
+    # The controller finds out by itself, but only after some seconds of asking the old MAC.
+    assert lab.exec("cnat", ["ip", "neigh", "flush", "dev", "br0"]).returncode == 0

@@ -16,6 +16,7 @@ def test_power(verify: Verify) -> None:
 def test_power_witness(node: Host, node_name: str, cluster: Cluster) -> None:
     """The HAT lists every port as on, and a node has been up for some time."""
     if node_name == cluster.controller.name:
-        status = node.check_output("sudo -n clusterhat status").splitlines()
+        with node.sudo():
+            status = node.check_output("clusterhat status").splitlines()
         assert {f"{each.port}:1" for each in cluster.nodes} <= set(status)
     assert float(node.file("/proc/uptime").content_string.split()[0]) > 0

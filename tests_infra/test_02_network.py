@@ -22,7 +22,8 @@ def test_network_witness(node: Host, node_name: str, cluster: Cluster) -> None:
     )
     if is_controller:
         assert node.file("/proc/sys/net/ipv4/ip_forward").content_string == "1\n"
-        assert "MASQUERADE" in node.check_output("sudo -n iptables-save -t nat")
+        with node.sudo():
+            assert "MASQUERADE" in node.check_output("iptables-save -t nat")
     else:
         way = node.check_output("ip route get 192.0.2.1")
         assert f"via {cluster.controller.address} dev {device}" in way
