@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from harness import errors
+from harness import errors, steps
 from harness.converge import Crew, Sight
 from harness.errors import ObservationError, UsageError
 from harness.model import Action, Done, Mode
-from harness.steps import STEPS, name_of
 
 if TYPE_CHECKING:
     from collections import deque
@@ -41,7 +40,7 @@ def _checked_time(text: str) -> str:
 
 
 def _checked_step(name: str) -> str:
-    if name not in map(name_of, STEPS):
+    if name not in map(steps.name_of, steps.STEPS):
         raise ValueError(f"there is no step {name!r}")
     return name
 
@@ -78,7 +77,7 @@ class Recorder:
         sight = self.crew.look(step, names)
         state = _state(step)
         self.events.append({
-            "look": name_of(step),
+            "look": steps.name_of(step),
             "seen": {name: state.dump_python(found, mode="json") for name, found in sight.seen.items()},
             "failed": {name: _failure(error) for name, error in sight.failed.items()},
         })  # fmt: skip
@@ -104,16 +103,18 @@ class Player:
 
     def look(self, step: Step, names: Sequence[str]) -> Sight:
         """The next look on the tape, which must be of this step and these nodes."""
-        event = self._next("look", name_of(step))
+        event = self._next("look", steps.name_of(step))
         state = _state(step)
         try:
             seen = {name: state.validate_python(found) for name, found in event["seen"].items()}
             failed = {name: _error(found) for name, found in event["failed"].items()}
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{self.source}: a look at {name_of(step)} does not read: {_line(error)}") from error
+            raise UsageError(f"{self.source}: a look at {steps.name_of(step)} does not read: {_line(error)}") from error
         if {*seen, *failed} != set(names):
             other = ", ".join(sorted({*seen, *failed} ^ set(names)))
-            raise UsageError(f"{self.source}: a look at {name_of(step)} is of other machines than asked for: {other}")
+            raise UsageError(
+                f"{self.source}: a look at {steps.name_of(step)} is of other machines than asked for: {other}"
+            )
         return Sight(seen, failed)
 
     def apply(self, actions: Sequence[Action]) -> tuple[Done, ...]:
