@@ -23,7 +23,8 @@ LOOK = r"""
 find /etc /home /root /usr/local /var/spool/cron /var/backups -xdev -printf '%y %m %u:%g %p %l\n' | sort
 find /etc /home /root /usr/local /var/spool/cron /var/backups -xdev -type f -exec sha256sum {} + | sort -k2
 iptables-save | sed 's/\[[0-9]*:[0-9]*\]//; /^#/d'
-ip -4 -o addr | sed 's/valid_lft.*//'; ip route; bridge link 2>/dev/null | cut -d' ' -f2-7; sysctl -n net.ipv4.ip_forward
+ip -4 -o addr | sed 's/valid_lft.*//'; ip route; bridge link 2>/dev/null | cut -d' ' -f2-7
+sysctl -n net.ipv4.ip_forward
 systemctl list-unit-files --no-legend --no-pager
 """
 
@@ -73,7 +74,7 @@ def run(reports: Path, *options: str, environment: dict[str, str] | None = None)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--reports={reports}", *options]
     if not any(option.startswith(("--cluster", "--replay")) for option in options):
         command.append("--cluster=lab")
-    variables = {**os.environ, "HATCHECK_LAB": LAB_NAME, "COLUMNS": "160", **(environment or {})}
+    variables = {**user_environment(), "HATCHECK_LAB": LAB_NAME, "COLUMNS": "160", **(environment or {})}
     before = _latest(reports)
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=900, check=False)
     said = done.stdout + done.stderr
@@ -81,6 +82,11 @@ def run(reports: Path, *options: str, environment: dict[str, str] | None = None)
     if folder is None or folder == before:
         return Finished(done.returncode, said, None, None)
     return Finished(done.returncode, said, _record(folder), folder)
+
+
+def user_environment() -> dict[str, str]:
+    """This process's environment as a user has it: a build machine may forbid Python to keep compiled modules."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def look(lab: Lab) -> list[str]:
