@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -162,7 +164,8 @@ def _feed(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         stdin.close()
     if channel.closed:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from harness.errors import LabError, UsageError
 from harness.lab import LabStatus, NodeStatus, cli
 from harness.lab.base import GUEST, adapt_settings, cache_key, install_guest_files, recipe
 from harness.lab.cgroups import groups_of, hierarchies
-from harness.lab.layout import CLUSTER_NET, NODES, PORTS, UPLINK_NET, Layout, address_of, cable_of, lab_layout
+from harness.lab.layout import CLUSTER_NET, NODES, PORTS, Layout, address_of, cable_of, lab_layout
 from harness.lab.mounts import mounts_below, remove_tree
 from harness.lab.node import boot_argv, enter_argv, enter_groups_argv
 from harness.lab.preflight import foreign_use
@@ -71,14 +71,23 @@ def test_addresses_and_cables_are_the_documented_ones() -> None:
     assert [cable_of(node) for node in PORTS] == ["ethpi1", "ethpi2", "ethpi3", "ethpi4"]
 
 
+WIRE = Layout("hatlab").wire
+
+
+def test_labs_of_other_names_have_uplinks_of_their_own() -> None:
+    wires = {Layout(name).wire.controller for name in ("hatlab", "hatlab-test", "classroom")}
+    assert len(wires) == 3
+    assert WIRE.controller == "198.51.100.2"
+
+
 def test_interfaces_of_a_port_hold_its_address_and_gateway() -> None:
-    text = interfaces_text("p3")
+    text = interfaces_text("p3", WIRE)
     assert "address 172.19.181.3/24" in text
     assert "gateway 172.19.181.254" in text
 
 
 def test_interfaces_of_the_controller_take_every_cable_and_do_not_wait() -> None:
-    text = interfaces_text("cnat")
+    text = interfaces_text("cnat", WIRE)
     assert "bridge_ports regex ethpi.*" in text
     assert "bridge_waitport 0" in text
     assert "address 198.51.100.2/30" in text
@@ -91,7 +100,7 @@ def test_a_bare_hosts_file_knows_nobody_else() -> None:
 
 
 def test_known_hosts_names_the_controller_twice() -> None:
-    assert known_hosts_text({"cnat": ["ssh-ed25519 AAA"], "p1": ["ssh-ed25519 BBB", "ssh-rsa CCC"]}) == (
+    assert known_hosts_text({"cnat": ["ssh-ed25519 AAA"], "p1": ["ssh-ed25519 BBB", "ssh-rsa CCC"]}, WIRE) == (
         "198.51.100.2,172.19.181.254 ssh-ed25519 AAA\n172.19.181.1 ssh-ed25519 BBB\n172.19.181.1 ssh-rsa CCC\n"
     )
 
@@ -230,7 +239,7 @@ LINKS = [
 ROUTES = [{"dst": "default", "dev": "eth0"}, {"dst": "192.0.2.0/24", "dev": "eth0"}]
 USES = {
     "free": (CLUSTER_NET, ROUTES, ""),
-    "our own address": (UPLINK_NET, ROUTES, ""),
+    "our own address": (str(WIRE.net), ROUTES, ""),
     "a route inside": (CLUSTER_NET, [{"dst": "172.19.181.7", "dev": "vpn0"}], "172.19.181.7 on vpn0"),
     "a route around": (CLUSTER_NET, [{"dst": "172.19.0.0/16", "dev": "docker_x"}], "172.19.0.0/16 on docker_x"),
     "an address": ("192.0.2.0/30", [], "192.0.2.2/24 on eth0"),

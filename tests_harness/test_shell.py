@@ -107,6 +107,22 @@ def test_whatever_the_script_is_the_shell_answers_the_next_one(shell: Shell, tex
     assert shell.run("echo on", limit=LIMIT) == Answer(0, b"on\n", b"")
 
 
+class Drip(LocalChannel):
+    """A channel that gives one byte at a time."""
+
+    def recv(self, size: int) -> bytes:
+        return super().recv(min(size, 1))
+
+    def recv_stderr(self, size: int) -> bytes:
+        return super().recv_stderr(min(size, 1))
+
+
+def test_an_answer_may_come_in_any_pieces() -> None:
+    with closing(Drip()) as channel:
+        shell = Shell("p1", as_channel(channel), limit=LIMIT)
+        assert shell.run("echo out; echo err >&2; exit 3", limit=LIMIT) == Answer(3, b"out\n", b"err\n")
+
+
 def test_an_endless_output_is_cut_off(channel: LocalChannel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shells, "LARGEST_ANSWER", 2 * 1024 * 1024)
     with pytest.raises(Unreachable, match=r"^p1: the connection ended while asking: more than 2 MiB came back$"):

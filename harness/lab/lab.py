@@ -13,7 +13,6 @@ from harness.lab.layout import (
     CLUSTER_NET,
     NODES,
     RUNTIME_HOME,
-    UPLINK_ADDRESS,
     USER,
     Layout,
     check_node,
@@ -158,7 +157,7 @@ class Lab:
         """How to log in; LabError when the lab is not up."""
         self._check_up()
         return Access(
-            address=UPLINK_ADDRESS,
+            address=self.layout.wire.controller,
             port=22,
             user=USER,
             password=self.layout.password.read_text().strip(),

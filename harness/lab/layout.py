@@ -7,11 +7,14 @@ own, from the range that RFC 5737 keeps for documentation.
 import os
 import re
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 from harness.errors import UsageError
 
+DEFAULT_NAME: Final = "hatlab"
 CONTROLLER: Final = "cnat"
 PORTS: Final = ("p1", "p2", "p3", "p4")
 NODES: Final = (CONTROLLER, *PORTS)
@@ -19,9 +22,7 @@ NODES: Final = (CONTROLLER, *PORTS)
 CLUSTER_NET: Final = "172.19.181.0/24"
 CONTROLLER_ADDRESS: Final = "172.19.181.254"
 DIRECT_ADDRESS: Final = "172.19.181.200"
-UPLINK_NET: Final = "198.51.100.0/30"
-UPLINK_MACHINE: Final = "198.51.100.1"
-UPLINK_ADDRESS: Final = "198.51.100.2"
+UPLINK_NETS: Final = tuple(IPv4Network("198.51.100.0/24").subnets(new_prefix=30))
 UPLINK_MAC: Final = "dc:a6:32:ff:fe:01"  # a Raspberry Pi 4; br0 copies it, as the CNAT image does
 DIRECT_CABLE: Final = "ethlab0"
 
@@ -58,6 +59,23 @@ def check_node(node: str, allowed: tuple[str, ...] = NODES) -> str:
     if node not in allowed:
         raise UsageError(f"{node!r} is not a node of the lab, which has {' '.join(allowed)}.")
     return node
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """The wire between the machine and the controller: its network, and the address at each end."""
+
+    net: IPv4Network
+
+    @property
+    def machine(self) -> str:
+        """The machine's address."""
+        return str(self.net[1])
+
+    @property
+    def controller(self) -> str:
+        """The controller's address, where the harness logs in."""
+        return str(self.net[2])
 
 
 @dataclass(frozen=True)
@@ -112,6 +130,13 @@ class Layout:
         return f"{self.name}-hub"
 
     @property
+    def wire(self) -> Uplink:
+        """The uplink's addresses: the first for the usual lab, for others one by their name, so that labs can coexist."""
+        if self.name == DEFAULT_NAME:
+            return Uplink(UPLINK_NETS[0])
+        return Uplink(UPLINK_NETS[1 + crc32(self.name.encode()) % (len(UPLINK_NETS) - 1)])
+
+    @property
     def uplink(self) -> str:
         """The machine's end of the wire to the controller."""
         return f"{self.name}-up"
@@ -141,7 +166,7 @@ class Layout:
 
 def lab_layout(name: str | None = None) -> Layout:
     """Layout of the lab `name`, by default that of HATCHECK_LAB or `hatlab`; UsageError for a bad name."""
-    chosen = name or os.environ.get("HATCHECK_LAB") or "hatlab"
+    chosen = name or os.environ.get("HATCHECK_LAB") or DEFAULT_NAME
     if not _NAME.fullmatch(chosen):
         raise UsageError(f"{chosen!r} cannot name a lab: at most 12 of a-z, 0-9 and '-', beginning with a letter.")
     return Layout(chosen)

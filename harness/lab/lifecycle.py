@@ -76,7 +76,7 @@ def ground_of(base: Base, name: str, *, bare: bool) -> Ground:
 def write_known_hosts(layout: Layout) -> None:
     """Write the known_hosts file from the host keys that the nodes have now."""
     keys = {name: host_keys(layout, name) for name in NODES}
-    write_atomically(layout.known_hosts, known_hosts_text(keys), 0o644)
+    write_atomically(layout.known_hosts, known_hosts_text(keys, layout.wire), 0o644)
 
 
 def start(layout: Layout, base: Base) -> None:

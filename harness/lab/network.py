@@ -16,7 +16,6 @@ from harness.lab.layout import (
     NODES,
     PORTS,
     UPLINK_MAC,
-    UPLINK_MACHINE,
     Layout,
     cable_of,
     port_number,
@@ -64,7 +63,7 @@ def wire_controller(layout: Layout) -> None:
     netns = layout.netns(CONTROLLER)
     make_netns(netns)
     _add_veth(None, layout.uplink, netns, "eth0", near_mac=None, far_mac=UPLINK_MAC)
-    run(["ip", "address", "replace", f"{UPLINK_MACHINE}/30", "dev", layout.uplink])
+    run(["ip", "address", "replace", f"{layout.wire.machine}/30", "dev", layout.uplink])
     run(["ip", "link", "set", layout.uplink, "up"])
     for link in sorted(links_in(layout.hub) - {"lo"}):
         run(["ip", "-n", layout.hub, "link", "set", link, "netns", netns])

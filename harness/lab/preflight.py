@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import LabError
 from harness.lab import network
 from harness.lab.cgroups import hierarchies
-from harness.lab.layout import CLUSTER_NET, UPLINK_NET, Layout
+from harness.lab.layout import CLUSTER_NET, Layout
 from harness.lab.run import attempt, missing_programs
 
 # Debian package of each program, so that the message tells what to install.
@@ -41,7 +41,7 @@ def check_machine(layout: Layout, *, direct: bool) -> None:
     if not hierarchies():
         raise LabError("This machine has no control groups mounted at /sys/fs/cgroup.")
     _check_space()
-    check_addresses(layout, UPLINK_NET)
+    check_addresses(layout, str(layout.wire.net))
     if direct:
         check_addresses(layout, CLUSTER_NET)
     _try_network(f"{layout.name}-try")

@@ -16,11 +16,10 @@ from harness.errors import LabError
 from harness.lab.layout import (
     CONTROLLER,
     CONTROLLER_ADDRESS,
-    UPLINK_ADDRESS,
     UPLINK_MAC,
-    UPLINK_MACHINE,
     USER,
     Layout,
+    Uplink,
     address_of,
 )
 from harness.lab.mounts import mount_overlay, mounts_below, remove_tree, unmount_below
@@ -79,7 +78,7 @@ def mount_root(layout: Layout, node: str, ground: Ground) -> None:
 
 
 def _personalise(root: Path, node: str) -> None:
-    for path, text in own_files(node).items():
+    for path, text in own_files(node, layout.wire).items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
@@ -90,12 +89,12 @@ def _personalise(root: Path, node: str) -> None:
     run(["ssh-keygen", "-q", "-A", "-f", root], timeout=60)
 
 
-def own_files(node: str) -> dict[str, str]:
+def own_files(node: str, wire: Uplink) -> dict[str, str]:
     """Path (without the first slash) and text of each file that makes a bare `node` itself."""
     return {
         "etc/hostname": f"{node}\n",
         "etc/hosts": hosts_text(node),
-        "etc/network/interfaces.d/clusterctrl": interfaces_text(node),
+        "etc/network/interfaces.d/clusterctrl": interfaces_text(node, wire),
     }
 
 
@@ -105,10 +104,10 @@ def hosts_text(node: str) -> str:
     return f"127.0.0.1\tlocalhost\n{ipv6}\n127.0.1.1\t{node}\n"
 
 
-def interfaces_text(node: str) -> str:
+def interfaces_text(node: str, wire: Uplink) -> str:
     """The ifupdown stanzas of `node`."""
     if node == CONTROLLER:
-        return _CONTROLLER_INTERFACES
+        return _CONTROLLER_INTERFACES.format(wire=wire)
     return _PORT_INTERFACES.format(address=address_of(node))
 
 
@@ -122,8 +121,8 @@ iface usb0 inet static
 _CONTROLLER_INTERFACES = f"""\
 auto eth0
 iface eth0 inet static
-    address {UPLINK_ADDRESS}/30
-    gateway {UPLINK_MACHINE}
+    address {{wire.controller}}/30
+    gateway {{wire.machine}}
 
 auto br0
 iface br0 inet static
@@ -142,11 +141,11 @@ def host_keys(layout: Layout, node: str) -> list[str]:
     return [" ".join(file.read_text().split()[:2]) for file in files]
 
 
-def known_hosts_text(keys: Mapping[str, Sequence[str]]) -> str:
+def known_hosts_text(keys: Mapping[str, Sequence[str]], wire: Uplink) -> str:
     """The known_hosts of the whole lab; `keys` holds the `type base64` keys of each node."""
     lines = []
     for node, own in keys.items():
-        names = f"{UPLINK_ADDRESS},{address_of(node)}" if node == CONTROLLER else address_of(node)
+        names = f"{wire.controller},{address_of(node)}" if node == CONTROLLER else address_of(node)
         lines += [f"{names} {key}\n" for key in own]
     return "".join(lines)
 
