@@ -131,7 +131,7 @@ class Layout:
 
     @property
     def wire(self) -> Uplink:
-        """The uplink's addresses: the first for the usual lab, for others one by their name, so that labs can coexist."""
+        """The uplink's addresses: the first for the usual lab, for others one by name, so that labs can coexist."""
         if self.name == DEFAULT_NAME:
             return Uplink(UPLINK_NETS[0])
         return Uplink(UPLINK_NETS[1 + crc32(self.name.encode()) % (len(UPLINK_NETS) - 1)])

@@ -59,7 +59,7 @@ def make_node(layout: Layout, node: str, ground: Ground, password: str) -> None:
     mount_root(layout, node, ground)
     root = layout.root(node)
     if not ground.layers:
-        _personalise(root, node)
+        _personalise(root, node, layout.wire)
     run(["chroot", root, "chpasswd", "--crypt-method", "SHA512"], stdin=f"{USER}:{password}\n".encode())
     (state / "made").write_text(json.dumps(asdict(ground)))
 
@@ -77,8 +77,8 @@ def mount_root(layout: Layout, node: str, ground: Ground) -> None:
     mount_overlay(root, lower, state / "upper", state / "work")
 
 
-def _personalise(root: Path, node: str) -> None:
-    for path, text in own_files(node, layout.wire).items():
+def _personalise(root: Path, node: str, wire: Uplink) -> None:
+    for path, text in own_files(node, wire).items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
