@@ -16,7 +16,7 @@ from harness.lab import NODES, Lab
 from harness.model import Check, Outcome, Place, Record, Verdict
 
 ROOT = Path(__file__).parent.parent
-LAB_NAME = "hatlab-test"
+LAB_NAME = os.environ.get("HATCHECK_TEST_LAB", "hatlab-test")
 # Everything that a run could change and that does not change by itself: files with mode and owner, firewall,
 # addresses, routes, kernel switches, units, crontabs.
 LOOK = r"""

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from harness.model import Check, Run
-from harness.parse import ip, pings, sysctl
+from harness.parse import ip, pings, sysctl, units
 from harness.step import LookFrom, expect
 from harness.steps.network_boot import TOOLS, AtBoot, Wish, judge_boot, observe_boot
 from harness.steps.network_gateway import (
@@ -33,7 +33,6 @@ LOOK_FROM: LookFrom = "every node"
 UNITS = (*TOOLS, NAT_UNIT, "netfilter-persistent.service")
 SHOW_UNITS = " ".join(("systemctl show -p Id,UnitFileState", *("%s" for _ in UNITS)))
 SHORTEST_PREFIX = 8
-STARTED = {"enabled", "enabled-runtime", "generated", "alias"}
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,8 @@ def observe(node: NodeAccess) -> State:
 
 
 def _enabled_units(node: NodeAccess) -> tuple[str, ...]:
-    """Those of the units of interest that start at boot; a unit that is not installed has no state."""
-    text = node.ask(SHOW_UNITS, *UNITS)
-    units = (dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n"))
-    return tuple(unit["Id"] for unit in units if unit.get("UnitFileState") in STARTED)
+    seen = units.units(node.ask(units.command(*UNITS), *UNITS))
+    return tuple(name for name, unit in seen.items() if unit.is_enabled)
 
 
 def _observe_gateway(node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...]) -> Gateway:
