@@ -41,6 +41,7 @@ class FakeSshd(paramiko.ServerInterface):
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._transports: list[paramiko.Transport] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._workers: list[threading.Thread] = []
         self._targets: dict[int, tuple[str, int]] = {}
         self._start(self._accept)
@@ -56,6 +57,9 @@ class FakeSshd(paramiko.ServerInterface):
         """Cut every connection, and wait until what ran on them has ended."""
         for transport in self._transports:
             transport.close()
+        for process in self._processes:
+            if process.poll() is None:
+                _kill(process)
         for worker in self._workers[1:]:
             worker.join()
 
@@ -108,6 +112,7 @@ class FakeSshd(paramiko.ServerInterface):
             ("sh", "-c", script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True, bufsize=0,
         )  # fmt: skip
+        self._processes.append(process)
         self._start(lambda: self._serve(channel, process))
         return True
 
@@ -156,6 +161,11 @@ def _pump(read: Callable[[], bytes], write: Callable[[bytes], object]) -> None:
             write(octets)
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _feed(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
     """The client's words; and when it has gone, the end of the command, as sshd does it."""
     assert process.stdin
@@ -164,8 +174,7 @@ def _feed(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         stdin.close()
     if channel.closed:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
 
 
 @dataclass

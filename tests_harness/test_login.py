@@ -52,7 +52,7 @@ def test_a_key_of_the_home_that_is_of_no_use_is_passed_over(home: Path) -> None:
 
 
 def test_no_more_keys_are_tried_than_sshd_and_fail2ban_bear(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MOST_KEYS < 5  # fail2ban's maxretry (runbook L196); the password is one more
+    assert MOST_KEYS < 5  # fail2ban's maxretry (runbook L198); the password is one more
     monkeypatch.setattr(login, "DEFAULT_KEYS", [f"id_{number}" for number in range(9)])
     for name in login.DEFAULT_KEYS:
         saved(home / ".ssh" / name)
