@@ -10,7 +10,7 @@ import re
 import tomllib
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -26,6 +26,7 @@ Mac = Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f
 User = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
 DOCUMENTED_SUBNET = IPv4Network("172.19.181.0/24")
 DOCUMENTED_NAME = re.compile(r"^p([1-9][0-9]?)$")
+WORD_SIZES = {"armhf": 32, "armel": 32, "arm64": 64, "amd64": 64}
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 SHAPES = {
@@ -35,6 +36,7 @@ SHAPES = {
     "subnet": "expected an IPv4 network like 172.19.181.0/24",
     "mac": "expected a MAC address like 00:22:82:ff:ff:03",
     "nodes": "expected tables written [[nodes]]",
+    "architecture": f"expected one of {', '.join(WORD_SIZES)}",
 }
 
 
@@ -84,12 +86,33 @@ class Node(_Table):
     interface: Interface = "usb0"
 
 
+class Os(_Table):
+    """What every card is flashed with (runbook L47-55).
+
+    `id` and `codenames` are of /etc/os-release; the 32-bit Raspberry Pi OS calls itself raspbian, and plain
+    Debian's armhf does not run on a Pi Zero. `architecture` is dpkg's, that of the programs: the kernel's
+    (`uname -m`) may well be another. `user` and `groups` are those that the imager makes.
+    """
+
+    id: str = Field(default="raspbian", pattern=r"^[a-z0-9._-]+$")
+    codenames: tuple[str, ...] = Field(default=("bullseye", "bookworm"), min_length=1)
+    architecture: Literal["armhf", "armel", "arm64", "amd64"] = "armhf"
+    user: User = "pi"
+    groups: tuple[User, ...] = ("sudo",)
+
+    @property
+    def word_size(self) -> int:
+        """Bits of a long of these programs."""
+        return WORD_SIZES[self.architecture]
+
+
 class Cluster(_Table):
     """The whole cluster; `folder` is where relative paths start."""
 
     name: str = Field(default="clusterhat", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     subnet: IPv4Network = DOCUMENTED_SUBNET
     ssh: Ssh = Ssh()
+    os: Os = Os()
     controller: Controller = Controller()
     nodes: tuple[Node, ...]
     folder: Path = Field(default=Path(), exclude=True)
@@ -202,7 +225,7 @@ def _sentence(error: ErrorDetails) -> str:
     *parents, last = error["loc"] or ("",)
     where = _dotted(*parents, last)
     if error["type"] == "extra_forbidden":
-        tables: dict[str, type[_Table]] = {"ssh": Ssh, "controller": Controller, "nodes": Node}
+        tables: dict[str, type[_Table]] = {"ssh": Ssh, "os": Os, "controller": Controller, "nodes": Node}
         table = tables.get(str((*parents, "")[0]), Cluster)
         return f"{where}: unknown key; expected one of {_keys(table)}"
     if error["type"] == "missing":

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LAB = "lab"
+# The lab is Debian for this machine's processor, not the image for a Raspberry Pi.
+LAB_TABLES: dict[str, object] = {
+    "name": LAB,
+    "ssh": {"host": LAB},
+    "os": {"id": "debian", "codenames": ["bookworm"], "architecture": "amd64"},
+}
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,7 @@ class Reach:
 
 def find_cluster(option: str, *, direct: bool = False) -> Cluster:
     """The cluster that `--cluster` names: "lab", or an inventory file."""
-    cluster = (
-        parse({"name": LAB, "ssh": {"host": LAB}}, "--cluster lab", Path.cwd()) if option == LAB else load(Path(option))
-    )
+    cluster = parse(LAB_TABLES, "--cluster lab", Path.cwd()) if option == LAB else load(Path(option))
     return cluster.model_copy(update={"ssh": cluster.ssh.model_copy(update={"direct": True})}) if direct else cluster
 
 

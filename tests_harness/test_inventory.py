@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.inventory import Cluster, load, parse
+from harness.reach import find_cluster
 
 P1 = '[[nodes]]\nname = "p1"\n'
 WRITTEN_OUT = """
@@ -53,10 +54,28 @@ def test_an_empty_file_is_the_documented_cluster(tmp_path: Path) -> None:
     ]
 
 
-def test_the_shipped_file_is_the_documented_cluster_but_for_the_way_in() -> None:
+def test_the_shipped_file_is_the_documented_cluster_but_for_the_way_in_and_the_system_of_the_lab() -> None:
     shipped = load(Path(__file__).parents[1] / "cluster.toml")
     empty = parse({}, "", Path())
-    assert shipped.model_dump(exclude={"ssh"}) == empty.model_dump(exclude={"ssh"})
+    assert shipped.model_dump(exclude={"ssh", "os"}) == empty.model_dump(exclude={"ssh", "os"})
+    assert shipped.os == find_cluster("lab").os
+
+
+def test_the_documented_system_is_the_32_bit_raspberry_pi_os(tmp_path: Path) -> None:
+    documented = load(written(tmp_path, "")).os
+    assert (documented.id, documented.codenames) == ("raspbian", ("bullseye", "bookworm"))
+    assert (documented.architecture, documented.word_size) == ("armhf", 32)
+    assert (documented.user, documented.groups) == ("pi", ("sudo",))
+
+
+@pytest.mark.parametrize(("architecture", "bits"), [("armhf", 32), ("armel", 32), ("arm64", 64), ("amd64", 64)])
+def test_an_architecture_brings_its_word_size(architecture: str, bits: int) -> None:
+    assert parse({"os": {"architecture": architecture}}, "", Path()).os.word_size == bits
+
+
+def test_an_architecture_that_is_none_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    message = refusal(written(tmp_path, '[os]\narchitecture = "armv6l"'))
+    assert message == "os.architecture: expected one of armhf, armel, arm64, amd64, got 'armv6l'"
 
 
 def test_a_name_pn_brings_the_documented_rest_with_it_in_the_subnet_at_hand(tmp_path: Path) -> None:
