@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.apply_sshd import change_sshd
 from harness.errors import ObservationError, RepairError, UsageError
-from harness.model import Action, Boot, Done, Run, Write
+from harness.model import Action, Boot, Done, Run, Write, WriteSshd
 from harness.plan import NOT_TRIED
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Applier:
                     self._run(action.node, shlex.join(action.argv), action.limit)
                 case Write():
                     self._write(action)
+                case WriteSshd():
+                    change_sshd(action, self.connections)
                 case Boot():
                     self._boot(action)
         except (RepairError, ObservationError) as error:

@@ -10,6 +10,7 @@ import logging
 import shlex
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from paramiko import Channel, HostKeys, PKey, RejectPolicy, SSHClient, SSHException, Transport
@@ -27,15 +28,20 @@ if TYPE_CHECKING:
 
 # A command's error output is read after its output; this much may wait unread without blocking the node.
 WINDOW = 16 * 1024 * 1024
+RETRY = 0.2  # seconds between two tries of a port where sshd may just be starting
 # paramiko logs the traceback of every refused handshake; our own sentence says it.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 class Connection(Asker):
-    """A verified ssh connection to one node, with a user and a root shell opened when first asked."""
+    """A verified ssh connection to one node, with a user and a root shell opened when first asked.
 
-    def __init__(self, name: str, client: SSHClient, reach: Reach) -> None:
+    `by_key` says whether a key opened it, and not the password.
+    """
+
+    def __init__(self, name: str, client: SSHClient, reach: Reach, *, by_key: bool) -> None:
         self.name = name
+        self.by_key = by_key
         self._client = client
         self._reach = reach
         self._shells: dict[bool, Shell] = {}
@@ -134,7 +140,7 @@ class Connections:
         """The node to look at; raises the same Unreachable again where it was found to be so."""
         connection = self.connection(name)
         user, root = (backend.host(connection, root=root) for root in (False, True))
-        return NodeAccess(name, self._cluster, user, root)
+        return NodeAccess(name, self._cluster, user, root, by_key=connection.by_key)
 
     def connection(self, name: str) -> Connection:
         """The one connection to this node in this run."""
@@ -177,6 +183,28 @@ class Connections:
         finally:
             sock.close()
 
+    def log_in_anew(self, name: str) -> None:
+        """Prove that a login works now, beside the open connection, by the same door; raises ObservationError.
+
+        A closed or silent port is tried again for a moment (sshd may be starting), a refused login never.
+        """
+        deadline = time.monotonic() + self._reach.wait
+        while True:
+            try:
+                connection = self._connect(name)
+            except Unreachable as error:
+                if isinstance(error, Refused) or time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY)
+                continue
+            try:
+                answer = connection.ask("true")
+            finally:
+                connection.close()
+            if answer.code:
+                raise ObservationError(f"{name}: a new login works, but `true` gives exit {answer.code} there")
+            return
+
     def hold(self, name: str, lock: str) -> bool:
         """Take a lock file on a node for as long as this run's connection lives; False if another has it."""
         script = f"flock -n {shlex.quote(lock)} sh -c 'echo held && exec cat'"
@@ -193,18 +221,18 @@ class Connections:
         client = SSHClient()
         client.set_missing_host_key_policy(RejectPolicy())
         client.get_host_keys().update(self._known)
-        wait = self._reach.wait
+        wait, strategy = self._reach.wait, self._reach.login.strategy()
         try:
             client.connect(
                 door.address, door.port, sock=sock, timeout=wait, banner_timeout=wait, auth_timeout=wait,
-                channel_timeout=wait, auth_strategy=self._reach.login.strategy(),
+                channel_timeout=wait, auth_strategy=strategy,
             )  # fmt: skip
         except (SSHException, OSError, EOFError) as error:
             client.close()
             sock.close()
             kind = Refused if isinstance(error, AuthenticationException) else Unreachable
             raise kind(self._sentence(name, door, error)) from error
-        return Connection(name, client, self._reach)
+        return Connection(name, client, self._reach, by_key=strategy.by_key)
 
     def dial(self, name: str) -> socket.socket | Channel:
         """A byte stream to a node's sshd: a TCP connection, or a channel through the controller."""

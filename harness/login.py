@@ -38,9 +38,9 @@ class Login:
     password: Callable[[], Secret | None] = lambda: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def strategy(self) -> AuthStrategy:
+    def strategy(self) -> Strategy:
         """A fresh paramiko strategy for one connection."""
-        return _Strategy(self)
+        return Strategy(self)
 
     def reveal_once_known(self) -> Secret | None:
         """The password; the nodes log in at the same time, and a person is asked only once."""
@@ -50,16 +50,21 @@ class Login:
         return secret
 
 
-class _Strategy(AuthStrategy):
+class Strategy(AuthStrategy):
+    """Keys first, then the password; once it has succeeded, `by_key` says which of the two it was."""
+
     def __init__(self, login: Login) -> None:
         super().__init__(ssh_config=SSHConfig())
         self._login = login
+        self.by_key = True
 
     def get_sources(self) -> Iterator[AuthSource]:
+        """What to try, one after the other; paramiko asks for the next one when one was refused."""
         for key in self._login.keys:
             yield InMemoryPrivateKey(self._login.user, key)
         secret = self._login.reveal_once_known()
         if secret is not None:
+            self.by_key = False
             yield Password(self._login.user, secret.reveal)
 
 

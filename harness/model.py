@@ -60,6 +60,23 @@ class Write:
 
 
 @dataclass(frozen=True)
+class WriteSshd:
+    """Bring a file of sshd's configuration to the wanted bytes, and keep that only if a new login works then.
+
+    `before` is None where no file was seen. Unless the change is confirmed, the node takes it back by itself
+    after `limit` seconds, whatever became of us.
+    """
+
+    node: str
+    path: str
+    before: Octets | None
+    after: Octets
+    why: str
+    limit: float = 90.0
+    kind: Literal["write_sshd"] = "write_sshd"
+
+
+@dataclass(frozen=True)
 class Boot:
     """Switch on the power of a ClusterHAT port from the controller and wait until the node answers.
 
@@ -77,7 +94,7 @@ class Boot:
     kind: Literal["boot"] = "boot"
 
 
-Action = Run | Write | Boot
+Action = Run | Write | WriteSshd | Boot
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import MissingTool, ObservationError
 from harness.model import Octets  # noqa: TC001 - pydantic reads it on a tape
+from harness.parse.clock import Reading, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 COMMAND_NOT_FOUND = 127
 # One header line and then exactly that many bytes, for each file that a pattern meets.
 FILES = 'for f in {}; do [ ! -f "$f" ] || {{ stat -L -c "%s %a %U:%G %n" -- "$f" && cat -- "$f" || exit 9; }}; done'
+
+# Fixed once, so that a step of this machine's own clock during a run does not look like one of a node's.
+EPOCH = time.time() - time.monotonic()
+CLOCK_TRIES = 3
+GOOD_CLOCK = 0.2  # seconds of doubt
 
 
 @dataclass(frozen=True)
@@ -35,13 +42,15 @@ class NodeAccess:
     """One node to look at: its name, the cluster it belongs to, and a testinfra host over our connection.
 
     `host` asks as the login user, `root` through sudo. Both are ordinary testinfra hosts; `ask` and
-    `test` are for the plain command whose failure means that nothing was learnt.
+    `test` are for the plain command whose failure means that nothing was learnt. `by_key` says that the
+    harness itself came in by a key, so it does not need the password.
     """
 
     name: str
     cluster: Cluster
     host: Host
     root: Host
+    by_key: bool = False
 
     @property
     def is_controller(self) -> bool:
@@ -76,6 +85,19 @@ class NodeAccess:
         if result.rc:
             raise ObservationError(f"{self.name}: cannot read {', '.join(patterns)}: {_first_line(result.stderr)}")
         return dict(_split(result.stdout_bytes))
+
+    def clock(self) -> Reading:
+        """How far the node's clock is ahead of this machine's; the best of a few tries where the way is slow."""
+        best = self._read_clock()
+        for _ in range(CLOCK_TRIES - 1):
+            if best.doubt > GOOD_CLOCK:
+                best = min(best, self._read_clock(), key=lambda one: one.doubt)
+        return best
+
+    def _read_clock(self) -> Reading:
+        asked = EPOCH + time.monotonic()
+        text = self.ask("date %s", "+%s.%N")
+        return reading(text, asked, EPOCH + time.monotonic())
 
     def run(self, command: str, *arguments: str, root: bool = False) -> tuple[int, str, str]:
         """Exit code, output and error output of a command that ran; MissingTool if it is not there."""

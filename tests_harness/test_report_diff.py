@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import Action, Boot, Run, Write
+from harness.model import Action, Boot, Run, Write, WriteSshd
 from harness.report.diff import MAX_LINES, MAX_WIDTH, lines, plain
 from harness.report.text import count, duration, visible
 from tests_harness.test_report_samples import HOSTILE, write_hosts
@@ -65,6 +65,13 @@ def test_a_file_names_node_path_rights_and_why() -> None:
 )
 def test_other_actions_are_a_line_or_two(action: Action, expected: str) -> None:
     assert plain(action) == expected
+
+
+def test_a_change_of_sshd_is_a_diff_that_says_how_it_is_guarded() -> None:
+    assert plain(WriteSshd("p1", "/etc/ssh/s", None, b"X yes\n", "why")).splitlines()[:2] == [
+        "p1: why",
+        "create /etc/ssh/s and reload sshd (taken back by the node after 90 s unless a new login works)",
+    ]
 
 
 def test_a_long_diff_is_cut_and_says_by_how_much() -> None:

@@ -76,6 +76,7 @@ def test_only_connections_open_sockets() -> None:
 
 def test_only_a_run_and_its_crew_can_change_a_node() -> None:
     assert importers("harness.apply") == {"session", "live"}
+    assert importers("harness.apply_sshd") == {"apply"}
 
 
 def test_only_what_asks_or_changes_nodes_has_connections() -> None:
@@ -87,7 +88,14 @@ def test_only_what_asks_or_changes_nodes_has_connections() -> None:
 def test_a_step_can_neither_connect_nor_change_nor_reach_outside(name: str) -> None:
     found = imports_of(MODULES[name].read_text())
     assert {module.partition(".")[0] for module in found} & OUTSIDE == set()
-    assert {"harness.apply", "harness.connect", "harness.session", "harness.live", "harness.shell"} & found == set()
+    assert {
+        "harness.apply",
+        "harness.apply_sshd",
+        "harness.connect",
+        "harness.session",
+        "harness.live",
+        "harness.shell",
+    } & found == set()
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.model import Run, Write
+from harness.model import Run, Write, WriteSshd
 from harness.report.text import count, visible
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def lines(action: Action, limit: int = MAX_LINES) -> tuple[Line, ...]:
     """The action as lines: node and why, then what would be done; a file as at most `limit` diff lines."""
     if isinstance(action, Run):
         return (_head(action), Line("what", what(action)))
-    if isinstance(action, Write):
+    if isinstance(action, Write | WriteSshd):
         return (_head(action), Line("what", what(action)), *_bounded(list(_compare(action)), limit))
     return (Line("head", visible(f"{action.node}: {what(action)}: {action.why}", MAX_WIDTH)),)
 
@@ -49,6 +49,8 @@ def what(action: Action) -> str:
         return visible(f"$ {shlex.join(action.argv)}") + once
     if isinstance(action, Write):
         return _what_file(action)
+    if isinstance(action, WriteSshd):
+        return _what_sshd(action)
     return _what_boot(action)
 
 
@@ -57,7 +59,7 @@ def plain(action: Action, limit: int = MAX_LINES) -> str:
     return "\n".join(line.text for line in lines(action, limit))
 
 
-def _head(action: Run | Write) -> Line:
+def _head(action: Run | Write | WriteSshd) -> Line:
     return Line("head", visible(f"{action.node}: {action.why}", MAX_WIDTH))
 
 
@@ -69,12 +71,18 @@ def _what_file(action: Write) -> str:
     return visible(f"{verb} {action.path}" + (f" ({rights})" if rights else ""), MAX_WIDTH)
 
 
+def _what_sshd(action: WriteSshd) -> str:
+    verb = "create" if action.before is None else "write"
+    guard = f"taken back by the node after {action.limit:g} s unless a new login works"
+    return visible(f"{verb} {action.path} and reload sshd ({guard})", MAX_WIDTH)
+
+
 def _what_boot(action: Boot) -> str:
     tries = f"{count(action.cycles, 'try', 'tries')} of {action.limit:g} s"
     return visible(f"switch on {action.target} at port {action.port} ({tries})", MAX_WIDTH)
 
 
-def _compare(action: Write) -> Iterator[Line]:
+def _compare(action: Write | WriteSshd) -> Iterator[Line]:
     before, after = _split(action.before or b""), _split(action.after)
     if max(len(before), len(after)) > MAX_COMPARED:
         sizes = f"{len(before)} lines before, {len(after)} after"
