@@ -31,6 +31,11 @@ READERS: list[Callable[[str], object]] = [
     fail2ban.banned,
     fail2ban.dump,
     fail2ban.seconds,
+    fail2ban.ignored,
+    fail2ban.ports,
+    fail2ban.level,
+    fail2ban.target,
+    fail2ban.matched,
 ]
 
 
@@ -134,3 +139,51 @@ def test_any_text_gives_a_value_or_an_observation_error(text: str) -> None:
     for read in READERS:
         with suppress(ObservationError):
             read(text)
+
+
+TALK = "Fail2Ban v1.0.2 reads log file\n\nfail2ban> Server replied: pong\nfail2ban> 5\nfail2ban> "
+
+
+def test_answers_of_one_talk_are_told_apart() -> None:
+    assert fail2ban.answers(TALK, 2) == ("Server replied: pong\n", "5\n")
+    assert fail2ban.answers("fail2ban> fail2ban> fail2ban> ", 2) == ("", "")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_another_number_of_answers_is_no_answer(count: int) -> None:
+    with pytest.raises(ObservationError, match=f"expected {count} answers, got 2"):
+        fail2ban.answers(TALK, count)
+
+
+def test_ignored_networks_are_listed() -> None:
+    text = "These IP addresses/networks are ignored:\n|- 127.0.0.0/8\n|- 172.19.181.0/24\n`- ::1\n"
+    assert fail2ban.ignored(text) == ("127.0.0.0/8", "172.19.181.0/24", "::1")
+    assert fail2ban.ignored("No IP address/network is ignored\n") == ()
+
+
+@pytest.mark.parametrize("text", ["22\n", "ssh\n", "0:65535\n", "22,2222\n"])
+def test_ports_are_read(text: str) -> None:
+    assert fail2ban.ports(text) == text.strip()
+
+
+@pytest.mark.parametrize("text", ["", "'Invalid Action name: iptables'", "22 23"])
+def test_what_is_no_port_is_no_answer(text: str) -> None:
+    with pytest.raises(ObservationError, match="expected ports"):
+        fail2ban.ports(text)
+
+
+def test_level_and_target_of_the_servers_own_log() -> None:
+    assert fail2ban.level("Current logging level is 'INFO'\n") == "INFO"
+    assert fail2ban.target("Current logging target is:\n`- /var/log/fail2ban.log\n") == "/var/log/fail2ban.log"
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_matches_of_a_filter_are_counted(count: int) -> None:
+    assert fail2ban.matched(f"Results\n\nLines: 1 lines, 0 ignored, {count} matched, {1 - count} missed\n") == count
+
+
+def test_dump_has_the_ports_of_the_actions() -> None:
+    assert {name: fail2ban.dump(DUMP)[name]["port"] for name in ("sshd", "recidive")} == {
+        "sshd": ("22",),
+        "recidive": ("0:65535",),
+    }

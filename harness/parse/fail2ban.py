@@ -15,6 +15,10 @@ from harness.parse.excerpt import excerpt
 FIELD = re.compile(r"[ |`-]*([A-Za-z][A-Za-z ]*):[ \t]*(.*)")
 INTEGER = re.compile(r"-?[0-9]{1,12}")
 SPAN = re.compile(r"([0-9]{1,9})[ ]*([a-z]*)[ ]*", re.IGNORECASE)
+PROMPT = "fail2ban> "
+PORTS = re.compile(r"[\w:,-]+")
+COUNTS = re.compile(r"^Lines: [0-9]+ lines, [0-9]+ ignored, ([0-9]+) matched", re.MULTILINE)
+LEVEL = re.compile(r"Current logging level is '?([A-Z]+)'?")
 # A minute is the short "m", a month needs "mo" (fail2ban, server/mytime.py).
 UNITS = (
     (re.compile(r"|s|ss|sec?|seconds?"), 1),
@@ -33,6 +37,17 @@ class Jail:
 
     files: tuple[str, ...]
     banned: tuple[str, ...]
+
+
+def answers(text: str, count: int) -> tuple[str, ...]:
+    """What `fail2ban-client -i` says to `count` questions and a "quit"; ObservationError for another number.
+
+    An answer is empty where the server is down: the reason is on stderr.
+    """
+    _, *found = text.split(PROMPT)
+    if len(found) != count + 1:
+        raise ObservationError(f"fail2ban: expected {count} answers, got {len(found) - 1} in {excerpt(text)}")
+    return tuple(found[:count])
 
 
 def jails(text: str) -> tuple[str, ...]:
@@ -73,6 +88,49 @@ def log_paths(text: str) -> tuple[str, ...]:
     return tuple(line[3:].strip() for line in lines)
 
 
+def ignored(text: str) -> tuple[str, ...]:
+    """The addresses and networks in `get JAIL ignoreip`; ObservationError for any other text."""
+    head, *lines = text.strip().split("\n")
+    if head.strip() == "No IP address/network is ignored":
+        return ()
+    if not head.startswith("These IP addresses/networks are ignored") or not all(
+        line[:3] in {"|- ", "`- "} for line in lines
+    ):
+        raise ObservationError(f"fail2ban: expected ignored networks, got {excerpt(text)}")
+    return tuple(line[3:].strip() for line in lines)
+
+
+def ports(text: str) -> str:
+    """`get JAIL action ACTION port`, like "22", "ssh" or "0:65535"; ObservationError for any other text."""
+    if not PORTS.fullmatch(text.strip()):
+        raise ObservationError(f"fail2ban: expected ports, got {excerpt(text)}")
+    return text.strip()
+
+
+def level(text: str) -> str:
+    """`get loglevel`, like "INFO"; ObservationError for any other text."""
+    found = LEVEL.fullmatch(text.strip())
+    if not found:
+        raise ObservationError(f"fail2ban: expected a logging level, got {excerpt(text)}")
+    return found[1]
+
+
+def target(text: str) -> str:
+    """`get logtarget`: a file, or a word like SYSLOG; ObservationError for any other text."""
+    head, _, line = text.strip().partition("\n")
+    if not head.startswith("Current logging target is") or line[:3] != "`- ":
+        raise ObservationError(f"fail2ban: expected a logging target, got {excerpt(text)}")
+    return line[3:].strip()
+
+
+def matched(text: str) -> int:
+    """How many lines a filter matched in `fail2ban-regex`; ObservationError where it does not say that."""
+    found = COUNTS.search(text)
+    if not found:
+        raise ObservationError(f"fail2ban-regex: expected a line of counts, got {excerpt(text)}")
+    return int(found[1])
+
+
 def banned(text: str) -> dict[str, tuple[str, ...]]:
     """`fail2ban-client banned`: every jail with its banned addresses; ObservationError for any other text."""
     rows = _literal(text.strip())
@@ -90,8 +148,8 @@ def dump(text: str) -> dict[str, dict[str, tuple[str, ...]]]:
     """What the files would set (`fail2ban-client -d`): jail, setting, its values in order as written.
 
     Like {"sshd": {"bantime": ("120",), "addaction": ("iptables",), "addlogpath": ("/var/log/auth.log",)}};
-    every enabled jail is there. Raises ObservationError where a line is no list of words, or the
-    configuration itself is reported as wrong.
+    every enabled jail is there, and its actions' ports as "port". Raises ObservationError where a line is
+    no list of words, or the configuration itself is reported as wrong.
     """
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for line in filter(None, map(str.strip, text.split("\n"))):
@@ -100,6 +158,9 @@ def dump(text: str) -> dict[str, dict[str, tuple[str, ...]]]:
                 found.setdefault(name, {})
             case ["set", str(name), str(key), value, *_] if name in found:
                 found[name][key] = (*found[name].get(key, ()), str(value))
+            case ["multi-set", str(name), "action", str(), list(pairs)] if name in found:
+                values = tuple(str(pair[1]) for pair in pairs if isinstance(pair, list) and pair[:1] == ["port"])
+                found[name]["port"] = (*found[name].get("port", ()), *values)
             case [str(word), *_] if word != "config-error":
                 pass
             case _:
