@@ -81,7 +81,8 @@ def test_up_again_changes_nothing_and_is_quick(lab: Lab) -> None:
     assert holds(lab, "p1", "test -e /run/before")
 
 
-def test_a_bare_node_has_nothing_of_the_runbook(lab: Lab) -> None:
+def test_a_bare_node_has_nothing_of_the_runbook(bare: Lab) -> None:
+    lab = bare
     assert said(lab, "cnat", "cat /proc/sys/net/ipv4/ip_forward") == "0"
     assert "MASQUERADE" not in said(lab, "cnat", "iptables -t nat -S")
     for node in NODES:
@@ -210,7 +211,8 @@ def test_a_reboot_wipes_what_was_not_on_disk_and_keeps_files(lab: Lab) -> None:
     assert said(lab, "p1", "cat /root/file") == "kept"
 
 
-def test_a_reboot_of_the_controller_brings_all_cables_back_and_spares_the_nodes(lab: Lab) -> None:
+def test_a_reboot_of_the_controller_brings_all_cables_back_and_spares_the_nodes(bare: Lab) -> None:
+    lab = bare
     said(lab, "p4", "touch /run/before")
     said(lab, "cnat", "touch /run/before; iptables -t nat -A POSTROUTING -j MASQUERADE; systemctl reboot")
     await_true(lambda: holds(lab, "cnat", "test ! -e /run/before"), "cnat booted again")
@@ -284,8 +286,14 @@ def test_up_recovers_from_an_up_that_was_killed(lab: Lab) -> None:
 
 def test_a_taken_network_is_refused_before_anything_is_touched(lab: Lab) -> None:
     other = Lab("hatlab-other")
-    with pytest.raises(LabError, match=r"needs 198\.51\.100\.0/30, which this machine already uses"):
-        other.up()
+    wire = other.layout.wire
+    subprocess.run(["ip", "link", "add", "hatother0", "type", "veth", "peer", "name", "hatother1"], check=True)
+    try:
+        subprocess.run(["ip", "address", "add", f"{wire.machine}/30", "dev", "hatother0"], check=True)
+        with pytest.raises(LabError, match=f"needs {wire.net}, which this machine already uses"):
+            other.up()
+    finally:
+        subprocess.run(["ip", "link", "del", "hatother0"], check=True)
     assert not other.layout.state.exists()
     assert lab.status().is_up
 
