@@ -1,0 +1,128 @@
+"""Step `fail2ban`: who fails to log in to the controller is banned, but never one of us (runbook L185-220)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.parse import units
+from harness.step import LookFrom, expect
+from harness.steps import fail2ban_fixes as fixes
+from harness.steps.fail2ban_bans import judge_bans
+from harness.steps.fail2ban_fixes import AUTH_LOG, IGNORE_SITE, OWN_LOG, SERVER_SITE, SITE, SYSLOG, UNIT
+from harness.steps.fail2ban_look import Daemon, State, ask_files, ask_server, try_files, try_filter
+from harness.steps.fail2ban_mend import Mend
+from harness.steps.fail2ban_values import judge_advice, judge_agreement, judge_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.inventory import Cluster
+    from harness.model import Check
+    from harness.node import NodeAccess
+
+NEEDS = ("system",)
+LOOK_FROM: LookFrom = "controller"
+PROGRAM = "/usr/bin/fail2ban-client"
+QUIET = {"CRITICAL", "ERROR", "WARNING"}
+
+
+def observe(node: NodeAccess) -> State:
+    """Ask systemd, the firewall, the running server, and the files by way of fail2ban itself."""
+    state = State(
+        units.units(node.ask(units.command(UNIT, SYSLOG), UNIT, SYSLOG)),
+        node.files(SITE, IGNORE_SITE, SERVER_SITE),
+        tuple(path for path in (AUTH_LOG, OWN_LOG) if node.test("test -f %s", path, root=True)),
+        node.ask("iptables -w -S", root=True),
+        _observe_daemon(node) if node.test("test -x %s", PROGRAM) else None,
+    )
+    # Judged once here, so that rules that nobody can read are an unknown of this machine.
+    tuple(judge_bans(state.rules, None, node.cluster))
+    return state
+
+
+def _observe_daemon(node: NodeAccess) -> Daemon:
+    complaint = try_files(node)
+    return Daemon(complaint, None if complaint else ask_files(node), ask_server(node), try_filter(node))
+
+
+def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
+    """The controller's jails; and of every machine, that the controller does not shut it out."""
+    name = cluster.controller.name
+    state = seen.get(name)
+    if state is None:
+        return
+    daemon, mend = state.daemon, Mend(name, state)
+    yield expect(name, "fail2ban is installed", want="yes", seen=_yes(daemon is not None), fix=mend.install())
+    if daemon:
+        yield from _judge_unit(name, state, daemon, mend)
+        yield from _judge_files(name, state, daemon, mend)
+        yield from _judge_server(name, state, daemon, mend, cluster)
+    yield from judge_bans(state.rules, daemon.server if daemon else None, cluster)
+
+
+def _judge_unit(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterator[Check]:
+    unit = state.units[UNIT]
+    start = (*mend.logs(), *mend.files(), fixes.go(name, fixes.START))
+    yield expect(name, "fail2ban starts at boot", want="yes", seen=_yes(unit.is_enabled), fix=start)
+    yield expect(name, "fail2ban runs", want="yes", seen=_yes(unit.is_active), fix=start)
+    if unit.is_active:
+        answer = "pong" if daemon.server else "no answer"
+        yield expect(name, "server answers ping", want="pong", seen=answer, fix=(fixes.go(name, fixes.RESTART),))
+
+
+def _judge_files(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterator[Check]:
+    yield expect(
+        name, "configuration test", want="passes", seen=daemon.complaint or "passes",
+        fix=(*mend.logs(), *mend.files(), mend.go()) if mend.is_ours else (), by_hand="mend what it names",
+    )  # fmt: skip
+    yield expect(
+        name, "sshd's log is kept", want="yes", seen=_sshd_log(state, mend), fix=(*mend.logs(), *mend.syslog())
+    )
+    yield expect(
+        name, "recidive's log is kept", want="yes", seen=_own_log(state, daemon), fix=(*mend.logs(), *mend.own_log())
+    )
+    yield expect(
+        name, "filter sshd catches a failed login", want="yes", seen=daemon.catches,
+        by_hand="set /etc/fail2ban/filter.d/sshd.conf and sshd.local against those of the package",
+    )  # fmt: skip
+
+
+def _sshd_log(state: State, mend: Mend) -> str:
+    if mend.reads_journal:
+        return "yes"
+    syslog = state.units[SYSLOG]
+    if not syslog.is_there:
+        return "no: without rsyslog nothing writes it"
+    if AUTH_LOG not in state.logs:
+        return "no such file"
+    return (
+        "yes"
+        if syslog.is_active and syslog.is_enabled
+        else f"no: {SYSLOG} {'is not enabled' if syslog.is_active else 'does not run'}"
+    )
+
+
+def _own_log(state: State, daemon: Daemon) -> str:
+    if OWN_LOG not in state.logs:
+        return "no such file"
+    server = daemon.server
+    if server and server.target != OWN_LOG:
+        return f"no: the server writes to {server.target}"
+    if server and server.level in QUIET:
+        return f"no: level {server.level} leaves bans out"
+    return "yes"
+
+
+def _judge_server(name: str, state: State, daemon: Daemon, mend: Mend, cluster: Cluster) -> Iterator[Check]:
+    server = daemon.server
+    if server is None:
+        return
+    fix, by_hand = mend.values()
+    yield from judge_values(name, server, fix, by_hand)
+    if daemon.planned is not None:
+        yield from judge_agreement(name, server, daemon.planned, (*mend.files(), mend.go()))
+    yield from judge_advice(name, server, state.files, cluster)
+
+
+def _yes(is_so: bool) -> str:  # noqa: FBT001 - it is the whole question
+    return "yes" if is_so else "no"

@@ -1,0 +1,156 @@
+"""Part of step `fail2ban`: what a look sees of the running server and of its files; asks, and changes nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.node import File
+from harness.parse import fail2ban as words
+from harness.parse.units import Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.node import NodeAccess
+
+JAILS = ("sshd", "recidive")
+GETS = ("maxretry", "bantime", "findtime", "actions", "logpath", "ignoreip")
+# One client for all questions: on a Pi each start of Python costs about a second.
+TALK = "printf %%s %s | timeout 15 fail2ban-client -i"
+TIMED_OUT = 124
+# sshd's own words for a wrong password, from an address that is nobody's (RFC 5737).
+FAILURE = "Nov 22 16:00:00 cnat sshd[4242]: Failed password for invalid user admin from 192.0.2.1 port 4242 ssh2"
+STAMP = re.compile(r"^[-0-9]{10} [0-9:,]{12} \S+ +\[[0-9]+\]: ")
+LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One jail, as the server runs it or as the files would set it; times in seconds.
+
+    `logs` is empty where the jail reads the journal; `ports` are those of its first action.
+    """
+
+    maxretry: int
+    bantime: int
+    findtime: int
+    actions: tuple[str, ...]
+    ports: str
+    logs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers: all its jails with the addresses they ban, and the documented ones in full."""
+
+    banned: dict[str, tuple[str, ...]]
+    settings: dict[str, Settings]
+    ignored: dict[str, tuple[str, ...]]
+    level: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """fail2ban where it is installed.
+
+    `complaint` is what its own test says against its files (empty: it passes); then `planned` is None, else it is
+    what they would set. `server` is None where none answers. `catches` says whether the filter works.
+    """
+
+    complaint: str
+    planned: dict[str, Settings] | None
+    server: Server | None
+    catches: str
+
+
+@dataclass(frozen=True)
+class State:
+    """The controller: units by name, our files, which logs there are, its firewall, and fail2ban (None: absent)."""
+
+    units: dict[str, Unit]
+    files: dict[str, File]
+    logs: tuple[str, ...]
+    rules: str
+    daemon: Daemon | None
+
+
+def ask_server(node: NodeAccess) -> Server | None:
+    """What the server says; None where there is none, or it does not answer in time."""
+    questions = ("ping", "status", "get loglevel", "get logtarget", *(f"get {j} {g}" for j in JAILS for g in GETS))
+    said = _talk(node, questions)
+    if not said or "pong" not in said[0]:
+        return None
+    jails = words.jails(said[1])
+    answers = dict(zip(questions, said, strict=True))
+    known = tuple(jail for jail in JAILS if jail in jails)
+    # Which action has the ports is only known now.
+    actions = {jail: words.actions(answers[f"get {jail} actions"]) for jail in known}
+    ports = _ask_ports(node, actions)
+    return Server(
+        _ask_bans(node, jails),
+        {jail: _settings(jail, answers, actions[jail], ports.get(jail, "")) for jail in known},
+        {jail: words.ignored(answers[f"get {jail} ignoreip"]) for jail in known},
+        words.level(said[2]),
+        words.target(said[3]),
+    )
+
+
+def _talk(node: NodeAccess, questions: Sequence[str]) -> tuple[str, ...]:
+    if not questions:
+        return ()
+    code, out, _ = node.run(TALK, "\n".join((*questions, "quit", "")), root=True)
+    return () if code == TIMED_OUT else words.answers(out, len(questions))
+
+
+def _ask_bans(node: NodeAccess, jails: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    said = _talk(node, [f"status {jail}" for jail in jails])
+    return {jail: words.jail(answer).banned for jail, answer in zip(jails, said, strict=True)}
+
+
+def _ask_ports(node: NodeAccess, actions: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    asked = {jail: names[0] for jail, names in actions.items() if names}
+    said = _talk(node, [f"get {jail} action {action} port" for jail, action in asked.items()])
+    return {jail: _plain(words.ports(answer)) for jail, answer in zip(asked, said, strict=True)}
+
+
+def _settings(jail: str, answers: dict[str, str], actions: tuple[str, ...], ports: str) -> Settings:
+    maxretry, bantime, findtime = (
+        words.number(answers[f"get {jail} {name}"]) for name in ("maxretry", "bantime", "findtime")
+    )
+    return Settings(maxretry, bantime, findtime, actions, ports, words.log_paths(answers[f"get {jail} logpath"]))
+
+
+def try_files(node: NodeAccess) -> str:
+    """What the server's own test says against the files; empty where it passes."""
+    code, _, err = node.run("fail2ban-client -t", root=True)
+    lines = [STAMP.sub("", line) for line in err.splitlines() if " WARNING " not in line]
+    return " ".join(" ".join(lines).split())[:LONGEST] or f"exit {code}" if code else ""
+
+
+def ask_files(node: NodeAccess) -> dict[str, Settings]:
+    """The documented jails as the files would set them; one that they do not switch on is not there."""
+    found = words.dump(node.ask("fail2ban-client -d", root=True))
+    return {jail: _planned(found[jail]) for jail in JAILS if jail in found}
+
+
+def _planned(said: dict[str, tuple[str, ...]]) -> Settings:
+    # What is set twice counts as it was set last.
+    maxretry, bantime, findtime = (words.seconds(said[name][-1]) for name in ("maxretry", "bantime", "findtime"))
+    ports = _plain(said["port"][0]) if said.get("port") else ""
+    return Settings(maxretry, bantime, findtime, said.get("addaction", ()), ports, said.get("addlogpath", ()))
+
+
+def _plain(ports: str) -> str:
+    return "22" if ports == "ssh" else ports
+
+
+def try_filter(node: NodeAccess) -> str:
+    """Whether the filter of jail sshd takes a real failed login for one: "yes", "no", or why it cannot be used."""
+    code, out, err = node.run("fail2ban-regex %s sshd", FAILURE, root=True)
+    if code and "Lines:" not in out:
+        lines = (STAMP.sub("", line) for line in (*err.splitlines(), *out.splitlines()))
+        return next((line for line in lines if "ERROR" in line), f"exit {code}")[:LONGEST]
+    return "yes" if words.matched(out) else "no"
