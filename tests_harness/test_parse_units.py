@@ -25,6 +25,11 @@ Id=cron.service
 LoadState=loaded
 ActiveState=failed
 UnitFileState=disabled
+
+Id=ntp.service
+LoadState=masked
+ActiveState=active
+UnitFileState=masked
 """
 
 
@@ -33,6 +38,7 @@ def test_each_unit_is_told_apart() -> None:
         "ssh.service": Unit(is_there=True, is_active=True, is_enabled=True),
         "dhcpcd.service": Unit(is_there=False, is_active=False, is_enabled=False),
         "cron.service": Unit(is_there=True, is_active=False, is_enabled=False),
+        "ntp.service": Unit(is_there=False, is_active=True, is_enabled=False, is_masked=True),
     }
 
 

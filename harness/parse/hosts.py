@@ -83,6 +83,17 @@ def repair(
     return _append(b"".join(kept), missing, b"\r\n" if _has_crlf(content) else b"\n")
 
 
+def without_names(content: bytes, address: str, strangers: Collection[str]) -> bytes:
+    """The content in which one IPv4 address no longer has these names; all else as `repair` leaves it."""
+    unwanted = {name.lower() for name in strangers}
+    kept: list[bytes] = []
+    for raw in _lines(content):
+        line = _parse(raw)
+        is_meant = line is not None and str(line.address) == address and not unwanted.isdisjoint(line.names)
+        kept.append(_without(line, unwanted) if line and is_meant else raw)
+    return b"".join(kept)
+
+
 def with_line(content: bytes, line: str) -> bytes:
     """The content with one more line at its end, in the file's own line ending."""
     ending = b"\r\n" if _has_crlf(content) else b"\n"

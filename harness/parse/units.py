@@ -13,11 +13,12 @@ STARTED_AT_BOOT = {"enabled", "enabled-runtime", "generated", "alias", "static"}
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit: whether it is installed, runs now, and starts at boot (systemctl(1), `show`)."""
+    """One unit: whether it is installed, runs now, starts at boot, and is forbidden to (systemctl(1), `show`)."""
 
     is_there: bool
     is_active: bool
     is_enabled: bool
+    is_masked: bool = False
 
 
 def command(*units: str) -> str:
@@ -33,6 +34,9 @@ def units(text: str) -> dict[str, Unit]:
         if not words.keys() >= set(PROPERTIES):
             raise ObservationError(f"systemctl show: expected {', '.join(PROPERTIES)}, got {excerpt(block)}")
         found[words["Id"]] = Unit(
-            words["LoadState"] == "loaded", words["ActiveState"] == "active", words["UnitFileState"] in STARTED_AT_BOOT
+            words["LoadState"] == "loaded",
+            words["ActiveState"] == "active",
+            words["UnitFileState"] in STARTED_AT_BOOT,
+            words["LoadState"] == "masked",
         )
     return found

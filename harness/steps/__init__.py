@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.steps import arp, hosts, network, power
+from harness.steps import arp, fail2ban, hosts, keys, network, power, ssh_config, system, updates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from harness.step import Step
 
-STEPS: tuple[Step, ...] = (power, network, arp, hosts)
+STEPS: tuple[Step, ...] = (power, network, arp, system, updates, hosts, ssh_config, keys, fail2ban)
 
 
 def name_of(step: Step) -> str:

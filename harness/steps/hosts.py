@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.inventory import Cluster
     from harness.node import NodeAccess
 
-NEEDS = ("arp",)
+NEEDS = ("system",)
 LOOK_FROM: LookFrom = "every node"
 PATH = "/etc/hosts"
 LOOPBACK = {"127.0.0.1": ("localhost",)}

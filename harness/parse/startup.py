@@ -1,0 +1,50 @@
+"""Find what a boot starts, and whether that updates the system (runbook L71; crontab(5), systemd.service(5))."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+CRONTABS = "/var/spool/cron/crontabs/"
+# Where a cron job, a unit or a boot script may stand that a person wrote.
+PATTERNS = (f"{CRONTABS}*", "/etc/crontab", "/etc/cron.d/*", "/etc/rc.local", "/etc/systemd/system/*.service")
+AT_REBOOT = re.compile(r"\s*@reboot\s+(\S.*)")
+EXEC_START = re.compile(r"\s*ExecStart\s*=\s*[-@:+!]*(\S.*)")
+CONTINUED = re.compile(r"\\\r?\n")
+PATH = re.compile(r"(?<![^\s'\"=(;&|])(~?/[A-Za-z0-9_./+-]*[A-Za-z0-9_+-])")
+# For `grep`: which scripts are worth reading.
+WORD = "apt"
+# Options may stand before the verb, another command may not.
+UPDATE = re.compile(r"(?<![\w-])(apt|apt-get|aptitude)(\s[^;&|]*)?\s(safe-|full-|dist-)?upgrade(?![\w-])")
+
+
+def commands(path: str, text: str) -> tuple[str, ...]:
+    """What a boot runs because of one file of `PATTERNS`, as shell text; a home's ~ is written out."""
+    lines = [line for line in CONTINUED.sub(" ", text).splitlines() if not line.lstrip().startswith("#")]
+    if path.endswith(".service"):
+        return _matches(EXEC_START, lines)
+    if path == "/etc/rc.local":
+        return tuple(line.strip() for line in lines if line.strip())
+    found = _matches(AT_REBOOT, lines)
+    return tuple(re.sub(r"(?<![^\s'\"])~/", f"{_home(path)}/", command) for command in found)
+
+
+def scripts(command: str) -> tuple[str, ...]:
+    """The absolute paths that a command names."""
+    return tuple(dict.fromkeys(path for path in PATH.findall(command) if path.startswith("/")))
+
+
+def is_update(text: str) -> bool:
+    """Whether shell text upgrades the installed packages; what is behind a # does not count."""
+    code = (re.sub(r"(^|\s)#.*", "", line) for line in CONTINUED.sub(" ", text).splitlines())
+    return any(UPDATE.search(line) for line in code)
+
+
+def _home(path: str) -> str:
+    """The home of the user whose crontab this is; that of root for the files of the system."""
+    user = PurePosixPath(path).name if path.startswith(CRONTABS) else "root"
+    return "/root" if user == "root" else f"/home/{user}"
+
+
+def _matches(pattern: re.Pattern[str], lines: list[str]) -> tuple[str, ...]:
+    return tuple(match[1].strip() for match in map(pattern.fullmatch, lines) if match)
