@@ -127,7 +127,8 @@ class Loop:
         """Set the last look against the first one and what was done in between."""
         first = self._first.get(last.place, last)
         done = tuple(self._done.get(last.place, ()))
-        planned = last.planned if self.mode == "plan" else ()
+        # What the first look would have planned stays beside what was done: a later look may add to it.
+        planned = first.planned if done else last.planned if self.mode == "plan" else ()
         before = first.checks if done else ()
         settled = replace(last, done=done, planned=planned, first=before)
         if last.verdict is Verdict.OK and first.verdict is Verdict.DIFFERS:

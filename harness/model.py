@@ -156,7 +156,7 @@ class Outcome:
 
     `checks` are those of the last look; `first` those of the first look where a repair came between,
     else empty. `cause` is the root place that blocked this one. `planned` is what a repair would do
-    (mode plan), `done` what a repair did.
+    (mode plan) or what the first look planned (mode repair), `done` what a repair did.
     """
 
     place: Place

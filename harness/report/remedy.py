@@ -42,15 +42,17 @@ def broken(checks: Iterable[Check]) -> tuple[Check, ...]:
 
 
 def remedy(outcome: Outcome) -> Remedy:
-    """What would mend the outcome: its plan, else the fixes of its differences; equal ones merge."""
+    """What would mend the outcome: its plan, or what is still to do after a repair; equal ones merge."""
     failing = broken(outcome.checks)
-    fixes = outcome.planned or tuple(action for check in failing for action in check.fix)
+    fixes = tuple(action for check in failing for action in check.fix)
+    if outcome.planned and not outcome.done:
+        fixes = outcome.planned
     hints = dict.fromkeys(check.by_hand for check in failing if check.by_hand)
     return Remedy(tuple(dict.fromkeys(fixes)), tuple(hints))
 
 
 def remedy_title(outcome: Outcome, mode: Mode) -> str:
     """What the actions of a remedy are in a run of this mode."""
-    if outcome.planned:
+    if outcome.planned and not outcome.done:
         return "planned"
     return "left to do" if mode == "repair" else "--repair would do"

@@ -140,7 +140,7 @@ def _notes(summary: Summary) -> Iterator[Text]:
 
 def _plans(record: Record) -> Iterator[Text]:
     for outcome in record.outcomes:
-        if outcome.planned:
+        if outcome.planned and not outcome.done:
             yield Text()
             yield Text(f"plan for {_line(str(outcome.place))}", "bold")
             for action in outcome.planned:
