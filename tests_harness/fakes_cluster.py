@@ -13,6 +13,7 @@ from harness.steps import arp, hosts, network, power
 from harness.steps.network_boot import AtBoot
 from harness.steps.network_gateway import NAT_UNIT, UNIT_PATH, Gateway, judge_gateway
 from tests_harness.fakes import documented_cluster
+from tests_harness.fakes_fail2ban import good_fail2ban
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -112,4 +113,10 @@ def without(seen: Mapping[str, T], *names: str) -> dict[str, T]:
 
 def good_cluster() -> dict[str, list[Mapping[str, object]]]:
     """One good look at every step, as a FakeCrew wants it."""
-    return {"power": [good_power()], "network": [good_network()], "arp": [good_arp()], "hosts": [good_hosts()]}
+    return {
+        "power": [good_power()],
+        "network": [good_network()],
+        "arp": [good_arp()],
+        "hosts": [good_hosts()],
+        "fail2ban": [good_fail2ban()],
+    }

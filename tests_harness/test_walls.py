@@ -79,6 +79,11 @@ def test_only_a_run_and_its_crew_can_change_a_node() -> None:
     assert importers("harness.apply_sshd") == {"apply"}
 
 
+def test_the_stranger_of_the_disruptive_test_is_no_part_of_a_run() -> None:
+    # The one change to a node outside of apply.py: nothing that verifies or repairs may come by it.
+    assert importers("harness.probe_ban") == set()
+
+
 def test_only_what_asks_or_changes_nodes_has_connections() -> None:
     # apply.py gets them from its caller and names them for the type checker only.
     assert importers("harness.connect") == {"session", "trust"}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.node import File
 from harness.parse import units
+from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import fail2ban_fixes as fixes
 from harness.steps.fail2ban_bans import judge_bans
 from harness.steps.fail2ban_fixes import AUTH_LOG, IGNORE_SITE, OWN_LOG, SERVER_SITE, SITE, SYSLOG, UNIT
-from harness.steps.fail2ban_look import Daemon, State, ask_files, ask_server, try_files, try_filter
+from harness.steps.fail2ban_look import Daemon, ask_files, ask_server, try_files, try_filter
 from harness.steps.fail2ban_mend import Mend
 from harness.steps.fail2ban_values import judge_advice, judge_agreement, judge_values
 
@@ -24,6 +27,17 @@ NEEDS = ("system",)
 LOOK_FROM: LookFrom = "controller"
 PROGRAM = "/usr/bin/fail2ban-client"
 QUIET = {"CRITICAL", "ERROR", "WARNING"}
+
+
+@dataclass(frozen=True)
+class State:
+    """The controller: units by name, our files, which logs there are, its firewall, and fail2ban (None: absent)."""
+
+    units: dict[str, Unit]
+    files: dict[str, File]
+    logs: tuple[str, ...]
+    rules: str
+    daemon: Daemon | None
 
 
 def observe(node: NodeAccess) -> State:
@@ -75,31 +89,26 @@ def _judge_files(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterato
         name, "configuration test", want="passes", seen=daemon.complaint or "passes",
         fix=(*mend.logs(), *mend.files(), mend.go()) if mend.is_ours else (), by_hand="mend what it names",
     )  # fmt: skip
-    yield expect(
-        name, "sshd's log is kept", want="yes", seen=_sshd_log(state, mend), fix=(*mend.logs(), *mend.syslog())
-    )
-    yield expect(
-        name, "recidive's log is kept", want="yes", seen=_own_log(state, daemon), fix=(*mend.logs(), *mend.own_log())
-    )
+    if mend.reads_journal is not None:
+        seen = "yes" if mend.reads_journal else _auth_log(state)
+        yield expect(name, "sshd's log is kept", want="yes", seen=seen, fix=(*mend.logs(), *mend.syslog()))
+    fix = (*mend.logs(), *mend.own_log())
+    yield expect(name, "recidive's log is kept", want="yes", seen=_own_log(state, daemon), fix=fix)
     yield expect(
         name, "filter sshd catches a failed login", want="yes", seen=daemon.catches,
         by_hand="set /etc/fail2ban/filter.d/sshd.conf and sshd.local against those of the package",
     )  # fmt: skip
 
 
-def _sshd_log(state: State, mend: Mend) -> str:
-    if mend.reads_journal:
-        return "yes"
+def _auth_log(state: State) -> str:
     syslog = state.units[SYSLOG]
     if not syslog.is_there:
         return "no: without rsyslog nothing writes it"
     if AUTH_LOG not in state.logs:
         return "no such file"
-    return (
-        "yes"
-        if syslog.is_active and syslog.is_enabled
-        else f"no: {SYSLOG} {'is not enabled' if syslog.is_active else 'does not run'}"
-    )
+    if not syslog.is_active:
+        return f"no: {SYSLOG} does not run"
+    return "yes" if syslog.is_enabled else f"no: {SYSLOG} is not enabled"
 
 
 def _own_log(state: State, daemon: Daemon) -> str:

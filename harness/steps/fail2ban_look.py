@@ -6,9 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.node import File
 from harness.parse import fail2ban as words
-from harness.parse.units import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,17 +62,6 @@ class Daemon:
     planned: dict[str, Settings] | None
     server: Server | None
     catches: str
-
-
-@dataclass(frozen=True)
-class State:
-    """The controller: units by name, our files, which logs there are, its firewall, and fail2ban (None: absent)."""
-
-    units: dict[str, Unit]
-    files: dict[str, File]
-    logs: tuple[str, ...]
-    rules: str
-    daemon: Daemon | None
 
 
 def ask_server(node: NodeAccess) -> Server | None:

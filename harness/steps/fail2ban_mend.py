@@ -13,7 +13,8 @@ from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, RECIDIVE, SERVER, SE
 from harness.steps.fail2ban_values import are_right, is_to_be_rebuilt
 
 if TYPE_CHECKING:
-    from harness.steps.fail2ban_look import Settings, State
+    from harness.steps.fail2ban import State
+    from harness.steps.fail2ban_look import Settings
 
 NO_LOG = "not found any log file"
 
@@ -26,14 +27,14 @@ class Mend:
     state: State
 
     @property
-    def reads_journal(self) -> bool:
-        """Whether jail sshd reads the journal, as far as anybody says; the packaged one reads a file."""
+    def reads_journal(self) -> bool | None:
+        """Whether jail sshd reads the journal; None where neither the server nor the files can be asked."""
         daemon = self.state.daemon
         server = daemon.server if daemon else None
         for said in (server.settings if server else {}, (daemon and daemon.planned) or {}):
             if "sshd" in said:
                 return not said["sshd"].logs
-        return False
+        return False if daemon and NO_LOG in daemon.complaint else None
 
     @property
     def is_ours(self) -> bool:

@@ -1,0 +1,24 @@
+"""The controller as step `fail2ban` sees it when all is well."""
+
+from __future__ import annotations
+
+from harness.parse.units import Unit
+from harness.steps import fail2ban
+from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, SYSLOG, UNIT
+from harness.steps.fail2ban_look import Daemon, Server, Settings
+
+RUNS = Unit(is_there=True, is_active=True, is_enabled=True)
+STOPPED = Unit(is_there=True, is_active=False, is_enabled=True)
+ABSENT = Unit(is_there=False, is_active=False, is_enabled=False)
+SSHD = Settings(5, 120, 600, ("iptables",), "22", (AUTH_LOG,))
+RECIDIVE = Settings(5, 3600, 86_400, ("iptables-allports",), "0:65535", (OWN_LOG,))
+JAILS = {"sshd": SSHD, "recidive": RECIDIVE}
+RULES = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
+IGNORED = ("127.0.0.0/8", "172.19.181.0/24")
+SERVER = Server({"sshd": (), "recidive": ()}, JAILS, {"sshd": IGNORED, "recidive": IGNORED}, "INFO", OWN_LOG)
+DAEMON = Daemon("", JAILS, SERVER, "yes")
+
+
+def good_fail2ban() -> dict[str, fail2ban.State]:
+    """Both jails run with the documented values, and nobody is banned."""
+    return {"cnat": fail2ban.State({UNIT: RUNS, SYSLOG: RUNS}, {}, (AUTH_LOG, OWN_LOG), RULES, DAEMON)}
