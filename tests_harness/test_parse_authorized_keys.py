@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.parse.authorized_keys import Key, duplicates, keys, with_key
+from harness.parse.authorized_keys import Key, duplicates, keys, repeated, with_key, without_repeated
 
 
 def blob(kind: str, octets: bytes = b"\x00\x00\x00\x01x") -> str:
@@ -92,3 +92,10 @@ def test_any_content_is_read_and_kept(content: bytes) -> None:
 def test_comment_in_another_encoding_keeps_its_bytes() -> None:
     octets = f"ssh-ed25519 {ED} ".encode() + b"h\xe9l\xe8ne\n"
     assert with_key(b"", octets.decode("utf-8", "surrogateescape")) == octets
+
+
+def test_lines_that_repeat_a_key_go_and_those_with_other_options_stay() -> None:
+    content = f"# mine\r\n{LINE}\nno-pty {LINE}\n{LINE} again\nbroken\xff\n{LINE}".encode("latin-1")
+    assert repeated(content) == 2
+    assert without_repeated(content) == f"# mine\r\n{LINE}\nno-pty {LINE}\nbroken\xff\n".encode("latin-1")
+    assert repeated(without_repeated(content)) == 0

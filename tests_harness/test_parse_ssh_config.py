@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.parse import ssh_g
-from harness.parse.ssh_config import ensure
+from harness.parse.ssh_config import ensure, without_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,3 +121,10 @@ def test_lines_that_set_neither_value_stay_in_order_byte_for_byte(content: bytes
     for line in content.split(b"\n")[:-1]:
         if b"user" not in line.lower() and b"host" not in line.lower():
             assert line in after
+
+
+def test_the_lines_that_ssh_names_become_comments() -> None:
+    """Both shapes of ssh's complaint; another file's lines are not this one's."""
+    said = "/x/config: line 1: Bad configuration option: a\n/x/config line 3: no argument\n/y line 2: bad\n"
+    assert without_errors(b"a b\r\nUser pi\nUser", said, "/x/config") == b"# a b\r\nUser pi\n# User"
+    assert without_errors(b"", said, "/x/config") == b""

@@ -63,6 +63,33 @@ def with_key(content: bytes, line: str) -> bytes:
     return content + gap + line.strip().encode("utf-8", "surrogateescape") + b"\n"
 
 
+def repeated(content: bytes) -> int:
+    """How many lines give a key again with the same options; with other options a line may have its purpose."""
+    return len(_repeated(_lines(content)))
+
+
+def without_repeated(content: bytes) -> bytes:
+    """The content without those lines, all else byte for byte."""
+    lines = _lines(content)
+    again = _repeated(lines)
+    return b"".join(line for index, line in enumerate(lines) if index not in again)
+
+
+def _lines(content: bytes) -> list[bytes]:
+    return re.split(rb"(?<=\n)", content)
+
+
+def _repeated(lines: list[bytes]) -> set[int]:
+    seen: set[tuple[tuple[str, ...], str]] = set()
+    again = set()
+    for index, line in enumerate(lines):
+        for key in keys(line):
+            if (key.options, key.blob) in seen:
+                again.add(index)
+            seen.add((key.options, key.blob))
+    return again
+
+
 def _key(line: str) -> Key | None:
     # A line starts with a key or with options; sshd too tries the key first.
     options = None if KEY.fullmatch(line) else OPTIONS.match(line)

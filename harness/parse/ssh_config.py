@@ -62,6 +62,16 @@ def ensure(content: bytes, wanted: Mapping[str, Mapping[str, str]]) -> bytes:
     return "".join(lines).encode("latin-1")
 
 
+def without_errors(content: bytes, complaint: str, path: str) -> bytes:
+    """The content in which the lines that ssh complains about are comments; `path` is the file's, as ssh names it.
+
+    ssh reads nothing of a file with one such line, so this only brings the other lines back into force.
+    """
+    bad = {int(number) - 1 for number in re.findall(rf"^{re.escape(path)}:? line (\d+): ", complaint, re.MULTILINE)}
+    lines = re.split(rb"(?<=\n)", content)
+    return b"".join(b"# " + line if index in bad and line else line for index, line in enumerate(lines))
+
+
 def _edit(lines: list[str], host: str, keyword: str, value: str) -> bool:
     """Set the value in the host's own block; False where no such block comes before what decides now."""
     directives = list(_directives(lines, host))
