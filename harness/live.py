@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from harness.apply import Applier
 from harness.converge import Sight
 from harness.errors import ObservationError
+from harness.step import LooksAgain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.connect import Connections
     from harness.model import Action, Done
+    from harness.node import NodeAccess
     from harness.step import Step
 
 # What testinfra and the standard library raise where an answer is not of the expected shape. Nothing is known
@@ -34,12 +36,13 @@ class LiveCrew:
         """Observe the nodes in parallel; each node's answer or the reason why there is none."""
         self._say(f"looking at {step.__name__.rpartition('.')[2]} on {len(names)} machines")
         begun = time.monotonic()
-        with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:
-            answers = dict(zip(names, threads.map(lambda name: self._observe(step, name), names), strict=True))
+        sight = self._look(names, step.observe)
+        if isinstance(step, LooksAgain):
+            seen = sight.seen
+            again = self._look(tuple(seen), lambda access: step.look_again(access, seen))
+            sight = Sight(again.seen, {**sight.failed, **again.failed})
         self.looked += time.monotonic() - begun
-        seen = {name: found for name, found in answers.items() if not isinstance(found, ObservationError)}
-        failed = {name: found for name, found in answers.items() if isinstance(found, ObservationError)}
-        return Sight(seen, failed)
+        return sight
 
     def apply(self, actions: Sequence[Action]) -> tuple[Done, ...]:
         """Carry out the actions; see `Applier`."""
@@ -49,9 +52,16 @@ class LiveCrew:
         """Forget who could not be reached; a refused login is not tried again."""
         self._connections.renew()
 
-    def _observe(self, step: Step, name: str) -> Any:  # noqa: ANN401 - each step has a State of its own
+    def _look(self, names: Sequence[str], observe: Callable[[NodeAccess], Any]) -> Sight:
+        with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:
+            answers = dict(zip(names, threads.map(lambda name: self._observe(observe, name), names), strict=True))
+        seen = {name: found for name, found in answers.items() if not isinstance(found, ObservationError)}
+        failed = {name: found for name, found in answers.items() if isinstance(found, ObservationError)}
+        return Sight(seen, failed)
+
+    def _observe(self, observe: Callable[[NodeAccess], Any], name: str) -> Any:  # noqa: ANN401 - each step has a State of its own
         try:
-            return step.observe(self._connections.access(name))
+            return observe(self._connections.access(name))
         except ObservationError as error:
             return error
         except MISUNDERSTOOD as error:

@@ -6,7 +6,7 @@ the `Step` protocol where `harness/steps/__init__.py` lists them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from harness.model import Action, Check, Level
 
@@ -41,6 +41,14 @@ class Step(Protocol):
 
     def judge(self, seen: Mapping[str, Any], cluster: Cluster, /) -> Iterator[Check]:
         """Yield every comparison, the good ones too; pure. `seen` lacks nodes that gave no answer."""
+
+
+@runtime_checkable
+class LooksAgain(Protocol):
+    """A step with one more question, which depends on what all machines said (has a login a chance at all?)."""
+
+    def look_again(self, node: NodeAccess, seen: Mapping[str, Any], /) -> Any:  # noqa: ANN401 - as `observe`
+        """Look at one node again, with the first look of all that answered; gives its state for good."""
 
 
 def expect(
