@@ -1,0 +1,117 @@
+"""Part of step `keys`: real logins between the machines, each tried once, and only where it has to work.
+
+A refused login is a line that fail2ban counts, so nothing is tried while a reason is known why it must fail.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.errors import ObservationError
+from harness.model import Check
+from harness.step import expect
+from harness.steps.keys_sshd import takes_keys
+from harness.steps.keys_state import Login
+from harness.steps.keys_trust import called, knows, lets_in, peers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.inventory import Cluster
+    from harness.node import NodeAccess
+    from harness.steps.keys_state import State
+
+# One attempt each, all at once; no question is asked, nothing is learnt or written on the way. The last line is the
+# answer, or why there is none: sshd may show a banner first.
+ONE = (
+    "{ said=$(ssh -o BatchMode=yes -o ConnectTimeout=5 -o ConnectionAttempts=1 -o StrictHostKeyChecking=yes "
+    "-o UpdateHostKeys=no -o PreferredAuthentications=publickey -o LogLevel=ERROR %s hostname 2>&1 </dev/null); "
+    'code=$?; printf \'%%s %%s %%s\\n\' %s "$code" "$(printf %%s "$said" | tail -n 1)"; } & '
+)
+
+
+def command(names: tuple[str, ...]) -> str:
+    """Shell text for `NodeAccess.ask`, with two `%s` for each name."""
+    return f"{ONE * len(names)}wait"
+
+
+def log_in(node: NodeAccess, names: tuple[str, ...]) -> dict[str, Login]:
+    """Log in from this machine to each of these names, and ask for the host name there."""
+    if not names:
+        return {}
+    words = [word for name in names for word in (name, name)]
+    lines = node.ask(command(names), *words).splitlines()
+    found = {}
+    for line in lines:
+        name, code, said = (*line.split(" ", 2), "", "")[:3]
+        if name not in names or not code.isdigit():
+            raise ObservationError(f"{node.name}: ssh: expected a name and an exit code, got {line[:80]!r}")
+        found[name] = Login(int(code), said.strip()[:200])
+    return found
+
+
+def obstacle(origin: str, target: str, seen: Mapping[str, State], cluster: Cluster) -> str:
+    """Why a login by key must fail; empty where it has to work."""
+    here, there = seen[origin], seen[target]
+    address = str(cluster.address(origin))
+    lets = [lets_in(there, key, address) for key in here.usable_keys]
+    answer = knows(here, called(target, cluster), str(cluster.address(target)), there.own_host_keys)
+    reasons = {
+        f"{origin} has no key pair that ssh can use": not here.usable_keys,
+        f"{target} does not let the key of {origin} in": "yes" not in lets,
+        f"{origin} does not know the host key of {target}": answer != "yes",
+        f"~/.ssh of {origin} is not its user's": not _is_readable(here),
+        f"sshd of {target} takes no such keys": not takes_keys(there.sshd, there.home),
+        f"sshd of {target} does not trust the rights of home, ~/.ssh or authorized_keys": not _is_trusted(there),
+    }
+    return next((reason for reason, is_so in reasons.items() if is_so), "")
+
+
+def _is_readable(state: State) -> bool:
+    folder = state.rights.get(state.folder)
+    return folder is not None and folder.owner == state.user and (
+        state.known is not None and state.known.owner.startswith(f"{state.user}:")
+    )  # fmt: skip
+
+
+def _is_trusted(state: State) -> bool:
+    ways = [state.rights.get(path) for path in (state.home, state.folder)]
+    file = state.authorized
+    is_guarded = file is not None and file.owner.partition(":")[0] in {state.user, "root"} and not file.mode & 0o022
+    return is_guarded and all(way is not None and way.keeps_others_out_of_writing(state.user) for way in ways)
+
+
+def judge_logins(name: str, seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
+    """Both directions between a node and the controller, under the node."""
+    hub = cluster.controller.name
+    for origin, target in ((hub, name), (name, hub)):
+        yield _judge(name, origin, target, seen, cluster)
+
+
+def works(origin: str, target: str, seen: Mapping[str, State], cluster: Cluster) -> bool:
+    """Whether a login was tried and ended on the right machine."""
+    return _said(origin, target, seen, cluster) == target
+
+
+def all_work(name: str, seen: Mapping[str, State], cluster: Cluster) -> bool:
+    """Whether every documented login from and to a machine works."""
+    others = peers(name, cluster)
+    return all(
+        other in seen and works(name, other, seen, cluster) and works(other, name, seen, cluster) for other in others
+    )  # fmt: skip
+
+
+def _judge(name: str, origin: str, target: str, seen: Mapping[str, State], cluster: Cluster) -> Check:
+    alias = called(target, cluster)
+    return expect(
+        name, f"`ssh {alias} hostname` on {origin}", want=target, seen=_said(origin, target, seen, cluster),
+        by_hand=f"first what that names; then, as {seen[origin].user} on {origin}: ssh -v {alias} hostname",
+    )  # fmt: skip
+
+
+def _said(origin: str, target: str, seen: Mapping[str, State], cluster: Cluster) -> str:
+    reason = obstacle(origin, target, seen, cluster)
+    login = seen[origin].logins.get(called(target, cluster))
+    if reason or login is None:
+        return f"not tried: {reason or 'nobody asked'}"
+    return login.words if login.code == 0 else f"exit {login.code}: {login.words}"

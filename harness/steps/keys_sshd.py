@@ -1,0 +1,81 @@
+"""Part of step `keys`: sshd takes public keys, and passwords no longer than they are needed; pure.
+
+Every change of sshd's configuration is the guarded one: it is kept only if a new login works.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.model import Check, WriteSshd
+from harness.parse import sshd_config
+from harness.step import expect
+from harness.steps.keys_state import SSHD_FILE, SSHD_FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.steps.keys_state import Sshd, State
+
+# Sorts before the drop-ins of others, and sshd takes the first value that it meets.
+DROP_IN = f"{SSHD_FOLDER}/00-clusterhat.conf"
+USUAL = ".ssh/authorized_keys"
+PUBLIC_KEYS, KEYS_FILE, PASSWORDS = "PubkeyAuthentication", "AuthorizedKeysFile", "PasswordAuthentication"
+
+
+def takes_keys(sshd: Sshd, home: str) -> bool:
+    """Whether sshd accepts public keys that stand in ~/.ssh/authorized_keys."""
+    return sshd.public_keys == "yes" and _reads_usual(sshd, home)
+
+
+def judge_sshd(name: str, state: State) -> Iterator[Check]:
+    """The effective configuration, for the login user coming from a peer."""
+    sshd = state.sshd
+    yield expect(
+        name, "sshd understands its configuration", want="yes", seen=sshd.complaint or "yes",
+        by_hand="correct that line (sshd -t), or the next restart of sshd locks everybody out",
+    )  # fmt: skip
+    if sshd.complaint:
+        return
+    wanted = _wanted(state)
+    fix = (_write(name, sshd, wanted, "let sshd accept public keys"),) if wanted else ()
+    yield expect(name, "sshd accepts public keys", want="yes", seen=sshd.public_keys, fix=fix)
+    seen = USUAL if _reads_usual(sshd, state.home) else " ".join(sshd.keys_files)
+    yield expect(name, "sshd reads the keys in", want=USUAL, seen=seen, fix=fix)
+
+
+def judge_passwords(name: str, state: State, *, logins_work: bool) -> Iterator[Check]:
+    """Advice: no passwords any more, once nobody needs them; the harness is somebody, too."""
+    if state.sshd.complaint:
+        return
+    fix = (_write(name, state.sshd, {PASSWORDS: "no"}, "keys work, so nobody needs to guess a password"),)
+    reason = "first let every login by key work (the other aspects of this step)"
+    if logins_work:
+        reason = "this run itself came in by a password: put your own key there first (ssh-copy-id), then look again"
+    yield expect(
+        name, PASSWORDS, want="no", seen=state.sshd.passwords, level="advice",
+        fix=fix if logins_work and state.by_key else (), by_hand=reason,
+    )  # fmt: skip
+
+
+def _wanted(state: State) -> dict[str, str]:
+    """What must be set, in one change: a second one would find the file changed since it was looked at."""
+    wanted = {} if state.sshd.public_keys == "yes" else {PUBLIC_KEYS: "yes"}
+    if not _reads_usual(state.sshd, state.home):
+        # Whoever logs in by a key in another file goes on to do so.
+        others = [path for path in state.sshd.keys_files if path != "none"]
+        wanted[KEYS_FILE] = " ".join((USUAL, *others))
+    return wanted
+
+
+def _reads_usual(sshd: Sshd, home: str) -> bool:
+    return bool({USUAL, f"%h/{USUAL}", f"{home}/{USUAL}"} & set(sshd.keys_files))
+
+
+def _write(name: str, sshd: Sshd, wanted: Mapping[str, str], why: str) -> WriteSshd:
+    """Into our own drop-in where the main file reads those first, else into the main file itself."""
+    main = sshd.files.get(SSHD_FILE)
+    in_drop_in = main is not None and sshd_config.has_drop_ins(main.content, SSHD_FOLDER, wanted)
+    path = DROP_IN if in_drop_in else SSHD_FILE
+    before = sshd.files[path].content if path in sshd.files else None
+    return WriteSshd(name, path, before, sshd_config.ensure(before or b"", wanted), why)
