@@ -136,8 +136,9 @@ def judge_boot(name: str, seen: AtBoot) -> Iterator[Check]:
     yield expect(
         name, "every boot updates", want="yes", seen="yes" if starter else _nothing(seen),
         fix=(
-            *_written(name, UNIT_PATH, seen.files.get(UNIT_PATH), UNIT_TEXT, 0o644),
+            # A masked unit is a link to /dev/null, so it must go before the file comes.
             *((Run(name, ("systemctl", "unmask", UNIT), "allow the update to start"),) if seen.run.is_masked else ()),
+            *_written(name, UNIT_PATH, seen.files.get(UNIT_PATH), UNIT_TEXT, 0o644),
             Run(name, ("systemctl", "enable", UNIT), "update at every boot"),
         ),
     )  # fmt: skip

@@ -1,0 +1,72 @@
+"""What a boot starts, and whether it updates: the ways in which people write it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.parse.startup import commands, is_update, scripts
+
+ROOTS = "/var/spool/cron/crontabs/root"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        (ROOTS, "# @reboot no\n@reboot /root/maj.sh >/dev/null\n0 4 * * * apt upgrade\n", ["/root/maj.sh >/dev/null"]),
+        ("/var/spool/cron/crontabs/pi", "@reboot ~/maj.sh\n", ["/home/pi/maj.sh"]),
+        (ROOTS, "@reboot bash ~/maj.sh\n", ["bash /root/maj.sh"]),
+        ("/etc/crontab", "SHELL=/bin/sh\n@reboot root /usr/local/bin/maj\n", ["root /usr/local/bin/maj"]),
+        ("/etc/cron.d/maj", "@reboot\troot\tapt-get update\n", ["root\tapt-get update"]),
+        ("/etc/rc.local", "#!/bin/sh -e\n/home/pi/maj.sh &\nexit 0\n", ["/home/pi/maj.sh &", "exit 0"]),
+        ("/etc/systemd/system/maj.service", "[Service]\nExecStart=-/opt/maj\nExecStop=/opt/x\n", ["/opt/maj"]),
+        ("/etc/systemd/system/maj.service", "ExecStart=/bin/sh \\\n  -c x\n", ["/bin/sh    -c x"]),
+        ("/etc/systemd/system/maj.service", "", []),
+    ],
+)
+def test_each_file_says_in_its_own_way_what_a_boot_runs(path: str, text: str, found: list[str]) -> None:
+    assert list(commands(path, text)) == found
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("/root/maj.sh >/dev/null 2>&1", ["/root/maj.sh"]),
+        ("sudo bash '/home/pi/maj 1.sh'", ["/home/pi/maj"]),
+        ('/bin/sh -c "/opt/a && /opt/b"', ["/bin/sh", "/opt/a", "/opt/b"]),
+        ("apt-get update", []),
+        ("x=/opt/a;/opt/a", ["/opt/a"]),
+        ("http://example.org/x", []),
+    ],
+)
+def test_a_command_names_scripts_by_their_absolute_paths(command: str, found: list[str]) -> None:
+    assert [path for path in scripts(command) if path != "/dev/null"] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "updates"),
+    [
+        ("apt-get update && apt-get upgrade -y", True),
+        ("sudo apt -y full-upgrade", True),
+        ("apt-get -q -y \\\n  -o X::Y=z \\\n  upgrade", True),
+        ("/usr/bin/apt upgrade", True),
+        ("aptitude safe-upgrade", True),
+        ("apt-get update", False),
+        ("# apt upgrade", False),
+        ("true # apt upgrade", False),
+        ("apt-get install upgrade-system", False),
+        ("apt update; echo upgrade", False),
+        ("apt list --upgradable", False),
+        ("", False),
+    ],
+)
+def test_an_update_is_an_upgrade_by_apt(text: str, updates: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert is_update(text) is updates
+
+
+@given(st.sampled_from([ROOTS, "/etc/rc.local", "/etc/systemd/system/x.service"]), st.text())
+def test_any_text_has_some_commands_or_none(path: str, text: str) -> None:
+    for command in commands(path, text):
+        assert all(script.startswith("/") for script in scripts(command))
+        is_update(command)
