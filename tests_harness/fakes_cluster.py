@@ -14,6 +14,7 @@ from harness.steps.network_boot import AtBoot
 from harness.steps.network_gateway import NAT_UNIT, UNIT_PATH, Gateway, judge_gateway
 from tests_harness.fakes import documented_cluster
 from tests_harness.fakes_fail2ban import good_fail2ban
+from tests_harness.fakes_system import good_system, good_updates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -117,6 +118,8 @@ def good_cluster() -> dict[str, list[Mapping[str, object]]]:
         "power": [good_power()],
         "network": [good_network()],
         "arp": [good_arp()],
+        "system": [good_system()],
+        "updates": [good_updates()],
         "hosts": [good_hosts()],
         "fail2ban": [good_fail2ban()],
     }

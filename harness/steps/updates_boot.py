@@ -188,6 +188,8 @@ def _judge_run(name: str, starter: Starter, seen: AtBoot) -> Check:
 def _nothing(seen: AtBoot) -> str:
     if seen.run.is_masked:
         return f"{UNIT} is masked"
+    if seen.run.is_enabled:
+        return f"{UNIT} starts nothing that updates"
     return f"{UNIT} is not enabled" if seen.run.is_there else "no job, unit or boot script does"
 
 
