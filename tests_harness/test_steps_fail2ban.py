@@ -52,6 +52,9 @@ RULE = "-N f2b-sshd\n-A f2b-sshd -s 172.19.181.2/32 -j REJECT --reject-with icmp
 DROP_RULE = "iptables -w -D f2b-sshd -s 172.19.181.2/32 -j REJECT --reject-with icmp-port-unreachable"
 
 
+HERE = (HUB, "bans no machine of the cluster")
+
+
 def judge(state: fail2ban.State) -> list[Check]:
     return list(fail2ban.judge({HUB: state}, CLUSTER))
 
@@ -209,8 +212,8 @@ def test_a_fault_differs_exactly_there_and_has_the_smallest_fix(
     ],
 )  # fmt: skip
 def test_a_banned_machine_differs_under_its_own_name(state: fail2ban.State, actions: tuple[str, ...]) -> None:
-    checks = [check for check in judge(state) if check.node != HUB]
-    assert set(differences(checks)) == {("p2", "banned on cnat")}
+    checks = [check for check in judge(state) if check.aspect != "fail2ban is installed"]
+    assert set(differences(checks)) == {("p2", "banned on cnat"), HERE}
     assert in_short(plan(checks)) == actions
 
 
@@ -227,9 +230,13 @@ def test_what_is_no_ban_of_ours_is_let_be(state: fail2ban.State) -> None:
     assert differences(judge(state)) == {}
 
 
+def test_a_ban_of_the_controller_itself_is_its_own() -> None:
+    assert set(differences(judge(with_server(banned={"recidive": ("172.19.181.254",)})))) == {HERE}
+
+
 def test_a_banned_network_is_lifted_once_for_all_that_it_holds() -> None:
     checks = judge(with_server(banned={"sshd": ("172.19.181.2/31",)}))
-    assert set(differences(checks)) == {("p2", "banned on cnat"), ("p3", "banned on cnat")}
+    assert set(differences(checks)) == {("p2", "banned on cnat"), ("p3", "banned on cnat"), HERE}
     assert in_short(plan(checks)) == (f"{UNBAN}/31",)
 
 

@@ -22,11 +22,20 @@ REFUSALS = {"REJECT", "DROP"}
 
 
 def judge_bans(rules: str, server: Server | None, cluster: Cluster) -> Iterator[Check]:
-    """For every machine: no jail of the server bans it, and no rule that a server left behind refuses it."""
+    """No jail of the server bans a machine, and no rule that a server left behind refuses it.
+
+    Said of each machine under its own name, and once more of the controller: a machine that recidive bans cannot be
+    reached any more, so nothing would be said of it.
+    """
+    hub = cluster.controller.name
     refusing = [rule for rule in iptables.table(rules).rules if _is_ban(rule)]
-    for name in cluster.names:
-        seen, fix = _find_bans(cluster.controller.name, cluster.address(name), refusing, server)
-        yield expect(name, f"banned on {cluster.controller.name}", want="no", seen=", ".join(seen) or "no", fix=fix)
+    found = {name: _find_bans(hub, cluster.address(name), refusing, server) for name in cluster.names}
+    for name, (seen, fix) in found.items():
+        if name != hub:
+            yield expect(name, f"banned on {hub}", want="no", seen=", ".join(seen) or "no", fix=fix)
+    banned = [f"{name} {' and '.join(seen)}" for name, (seen, _) in found.items() if seen]
+    every = tuple(action for _, fix in found.values() for action in fix)
+    yield expect(hub, "bans no machine of the cluster", want="none", seen=", ".join(banned) or "none", fix=every)
 
 
 def _find_bans(

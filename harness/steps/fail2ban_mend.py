@@ -93,7 +93,7 @@ class Mend:
         """What gives the server the documented values, or what only a person can do about it."""
         daemon, write = self.state.daemon, self.files()
         if daemon and daemon.planned is not None and not write and not are_right(daemon.planned):
-            return (), f"a file that is read after {SITE} says otherwise: grep -rn bantime /etc/fail2ban/jail.d"
+            return (), f"a file that is read after {SITE} says otherwise: see `grep -n = /etc/fail2ban/jail.d/*.local`"
         if not self.is_ours:
             return (), "mend first what the configuration test names"
         return (*write, self.go()), ""

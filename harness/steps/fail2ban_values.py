@@ -34,7 +34,8 @@ class Value(NamedTuple):
 def values(jail: str, seen: Settings) -> Iterator[Value]:
     """What the runbook says of this jail."""
     if jail == "sshd":
-        yield _value("sshd port", "22", seen.ports)
+        if seen.actions:  # which have the port
+            yield _value("sshd port", "22", seen.ports)
         yield _value("sshd maxretry", 5, seen.maxretry)
         yield _value("sshd bantime", 120, seen.bantime)
         # A person may have it send mail, too.
@@ -76,7 +77,8 @@ def _disagreements(running: Mapping[str, Settings], planned: Mapping[str, Settin
         if jail in running and jail in planned:
             for field in fields(Settings):
                 now, then = getattr(running[jail], field.name), getattr(planned[jail], field.name)
-                if now != then:
+                is_moot = field.name == "ports" and running[jail].actions != planned[jail].actions
+                if now != then and not is_moot:
                     yield f"{jail} {field.name}: {_shown(now)}, in the files {_shown(then)}"
         elif jail in running or jail in planned:
             yield f"{jail}: only {'runs' if jail in running else 'in the files'}"

@@ -1,0 +1,187 @@
+"""Step `fail2ban` on the real lab: the faults of the field, bans of our own machines, and a stranger who earns his."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.model import Verdict
+from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, SITE
+from tests_harness import labkit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.lab import Lab
+
+pytestmark = pytest.mark.lab
+CHOSEN = ("-k", "test_09")
+READY = ("-k", "power or network or arp or system or fail2ban")
+BANS = ("cnat", "bans no machine of the cluster")
+CONFFILE = "/etc/fail2ban/jail.d/defaults-debian.conf"
+# A hanging server is killed after a minute and a half; the test need not wait for that.
+HURRY = (
+    "mkdir -p /run/systemd/system/fail2ban.service.d; cd /run/systemd/system/fail2ban.service.d; "
+    "printf '[Service]\\nTimeoutStopSec=3\\n' > hurry.conf; systemctl daemon-reload"
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One deliberate damage to the controller: shell text, what differs then, and what takes it back.
+
+    With `undo` only a person can help, and a repair applies nothing; `after` tidies up behind a repair.
+    """
+
+    damage: str
+    differs: frozenset[tuple[str, str]]
+    undo: str = ""
+    after: str = "true"
+
+
+def fault(damage: str, *aspects: str | tuple[str, str], undo: str = "", after: str = "true") -> Fault:
+    places = frozenset(("cnat", aspect) if isinstance(aspect, str) else aspect for aspect in aspects)
+    return Fault(damage, places, undo, after)
+
+
+AGREES, TESTED = "server has what its files say", "configuration test"
+FAULTS = {
+    "the package is gone": fault("apt-get -q -y remove fail2ban", "fail2ban is installed"),
+    "stopped": fault("systemctl stop fail2ban", "fail2ban runs"),
+    "not enabled": fault("systemctl disable fail2ban", "fail2ban starts at boot"),
+    "masked": fault("systemctl mask --now fail2ban", "fail2ban starts at boot", "fail2ban runs"),
+    "the server hangs": fault(
+        f"{HURRY}; kill -STOP $(systemctl show -P MainPID fail2ban)", "server answers ping",
+        after="rm -r /run/systemd/system/fail2ban.service.d; systemctl daemon-reload",
+    ),
+    "as the package comes": fault(
+        f"rm {SITE}; systemctl restart fail2ban; sleep 1", "sshd bantime", "sshd action", "jail recidive is on"
+    ),
+    "edited and reloaded": fault(f"sed -i s/120/1d/ {SITE}; fail2ban-client reload", "sshd bantime"),
+    "edited but not reloaded": fault(f"sed -i 's/maxretry = 5/maxretry = 50/' {SITE}", AGREES),
+    "set by hand": fault("fail2ban-client set sshd maxretry 50", "sshd maxretry", AGREES),
+    "as the runbook does it: a reload drops the new action": fault(
+        f"mv {SITE} /tmp/site; systemctl restart fail2ban; sleep 1; mv /tmp/site {SITE}; fail2ban-client reload",
+        "sshd action", AGREES,
+    ),
+    "a file that is read after ours": fault(
+        "printf '[sshd]\\nmaxretry = 9\\n' > /etc/fail2ban/jail.d/zzz.local; fail2ban-client reload",
+        "sshd maxretry", undo="rm /etc/fail2ban/jail.d/zzz.local; fail2ban-client reload",
+    ),
+    "a broken file of somebody's": fault(
+        "echo nonsense > /etc/fail2ban/jail.local", TESTED, undo="rm /etc/fail2ban/jail.local"
+    ),
+    "our file is broken": fault(f"echo nonsense > {SITE}", TESTED),
+    "the log is gone": fault(f"rm {AUTH_LOG}", TESTED, "sshd's log is kept"),
+    "the log is gone, and the server with it": fault(
+        f"rm {AUTH_LOG}; systemctl restart fail2ban; sleep 2", TESTED, "sshd's log is kept", "fail2ban runs"
+    ),
+    "its own log is gone": fault(f"rm {OWN_LOG}", TESTED, "recidive's log is kept"),
+    "its own log says too little": fault("fail2ban-client set loglevel ERROR", "recidive's log is kept"),
+    "nobody writes the log": fault("systemctl stop syslog.socket rsyslog", "sshd's log is kept"),
+    "a filter that catches nothing": fault(
+        "printf '[Definition]\\nfailregex = ^never <HOST>$\\n' > /etc/fail2ban/filter.d/sshd.local",
+        "filter sshd catches a failed login", undo="rm /etc/fail2ban/filter.d/sshd.local",
+    ),
+    "a node is banned": fault("fail2ban-client set sshd banip 172.19.181.2", ("p2", "banned on cnat"), BANS),
+    "a rule that nobody knows of any more": fault(
+        "iptables -N f2b-old; iptables -A f2b-old -s 172.19.181.3 -j REJECT", ("p3", "banned on cnat"), BANS,
+        after="iptables -X f2b-old",
+    ),
+    "no syslog any more, as on Debian 12": fault(
+        f"apt-get -q -y remove rsyslog; rm {AUTH_LOG}", TESTED, "sshd's log is kept",
+        after="apt-get -q -y install rsyslog; logger -p auth.info hello; sleep 1",
+    ),
+}  # fmt: skip
+
+
+def do(lab: Lab, script: str, node: str = "cnat") -> str:
+    done = lab.exec(node, ["sh", "-c", script], timeout=120)
+    assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
+    return done.stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def green(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The lab from bare, with fail2ban and what it needs, and nothing else."""
+    lab.reset()
+    done = labkit.run(tmp_path_factory.mktemp("green"), "--repair", *READY)
+    assert done.code == 0, done.said
+    return lab
+
+
+def test_a_second_repair_does_nothing_at_all(green: Lab, tmp_path: Path) -> None:
+    before = labkit.look(green)
+    done = labkit.run(tmp_path, "--repair", *CHOSEN)
+    assert (done.code, done.applied()) == (0, 0), done.said
+    assert labkit.look(green) == before
+
+
+def test_the_packaged_file_is_as_the_package_has_it(green: Lab) -> None:
+    assert do(green, f"cat {CONFFILE}") == "[sshd]\nenabled = true\n"
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_differs_exactly_there_and_is_mended(green: Lab, tmp_path: Path, name: str) -> None:
+    fault = FAULTS[name]
+    do(green, fault.damage)
+    seen = labkit.run(tmp_path / "seen", *CHOSEN)
+    assert seen.differing() == {("fail2ban", *one) for one in fault.differs}, seen.said
+    bad = {f"fail2ban[{node}]" for node, _ in fault.differs}
+    assert {where for where, verdict in seen.verdicts().items() if verdict is not Verdict.OK} == bad, seen.said
+    done = labkit.run(tmp_path / "done", "--repair", *CHOSEN)
+    if fault.undo:
+        assert (done.code, done.applied()) == (1, 0), done.said
+        do(green, fault.undo)
+    else:
+        assert done.code == 0, done.said
+        do(green, fault.after)
+    again = labkit.run(tmp_path / "again", "--repair", *CHOSEN)
+    assert (again.code, again.applied()) == (0, 0), again.said
+
+
+def test_a_node_that_recidive_bans_is_freed_though_it_cannot_be_reached(green: Lab, tmp_path: Path) -> None:
+    do(green, "fail2ban-client set recidive banip 172.19.181.4; sleep 1")
+    seen = labkit.run(tmp_path / "seen", *CHOSEN)
+    assert seen.verdicts()["fail2ban[p4]"] is Verdict.BLOCKED
+    assert seen.differing() >= {("fail2ban", *BANS)}
+    assert "p4 by jail recidive" in seen.outcome("fail2ban", "cnat").reason
+    done = labkit.run(tmp_path / "done", "--repair", *CHOSEN)
+    assert done.code == 0, done.said
+    assert done.verdicts()["fail2ban[cnat]"] is Verdict.REPAIRED
+
+
+def test_advice_is_followed_when_asked_and_then_holds(green: Lab, tmp_path: Path) -> None:
+    done = labkit.run(tmp_path / "done", "--repair", "--advice", *CHOSEN)
+    assert done.code == 0, done.said
+    assert "172.19.181.0/24" in do(green, "fail2ban-client get sshd ignoreip; fail2ban-client get recidive ignoreip")
+    again = labkit.run(tmp_path / "again", "--repair", "--advice", *CHOSEN)
+    assert (again.code, again.applied()) == (0, 0), again.said
+
+
+def test_five_bans_make_a_recidivist(green: Lab) -> None:
+    """The documented hour, for an address that is nobody's."""
+    for _ in range(5):
+        do(green, "fail2ban-client set sshd banip 192.0.2.77; sleep 1.1; fail2ban-client set sshd unbanip 192.0.2.77")
+    deadline = time.monotonic() + 30
+    while "192.0.2.77" not in do(green, "fail2ban-client status recidive") and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert "-s 192.0.2.77/32" in do(green, "iptables -w -S f2b-recidive")
+    do(green, "fail2ban-client unban 192.0.2.77")
+    assert "192.0.2.77" not in do(green, "iptables -w -S")
+
+
+def test_a_stranger_is_banned_and_released_and_leaves_nothing(green: Lab, tmp_path: Path) -> None:
+    before = labkit.look(green)
+    done = labkit.run(tmp_path, "--disruptive", *CHOSEN)
+    assert done.code == 0, done.said
+    assert "only cnat bans" in done.said
+    assert _without_chains(labkit.look(green)) == _without_chains(before)
+
+
+def _without_chains(lines: list[str]) -> list[str]:
+    """fail2ban makes the chain of a jail at its first ban, and keeps it."""
+    return [line for line in lines if "f2b-" not in line]
