@@ -34,14 +34,16 @@ SETTLE = 0.5  # seconds between two tries of something that has a deadline
 WRITE = """
 set -eu
 path=$(readlink -m -- "$1"); folder=$(dirname -- "$path"); new="$folder/.${path##*/}.hatcheck"
+[ ! -e "$path" ] || [ -f "$path" ] || { echo "it is not a regular file; mend it by hand" >&2; exit 3; }
 if [ -e "$path" ]; then seen=$(sha256sum < "$path"); seen=${seen%% *}; else seen=; fi
 [ "$seen" = "$2" ] || { echo "it has changed since it was looked at" >&2; exit 3; }
-mkdir -p -- "$folder"; rm -f -- "$new"; umask 077
+mkdir -p -- "$folder"; rm -f -- "$new"; umask 077; trap 'rm -f -- "$new"' EXIT
 printf %s "$5" | base64 -d > "$new"
 if [ -n "$seen" ]; then
   mkdir -p KEPT
   kept="KEPT/$(printf %s "$path" | tr / %).$(printf %.12s "$seen")"
-  [ -e "$kept" ] || cp -p -- "$path" "$kept"
+  # Half a copy (the disk is full, the power goes) must never pass for the old bytes.
+  if [ ! -e "$kept" ]; then cp -p -- "$path" "$kept.part"; sync -- "$kept.part"; mv -T -- "$kept.part" "$kept"; fi
   chown --reference="$path" -- "$new"; chmod --reference="$path" -- "$new"
 fi
 [ -z "$4" ] || chown -- "$4" "$new"

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from paramiko import Channel, HostKeys, PKey, RejectPolicy, SSHClient, SSHException, Transport
+from paramiko.common import OPEN_FAILED_CONNECT_FAILED
 from paramiko.ssh_exception import AuthenticationException, BadHostKeyException, ChannelException
 
 from harness import backend
@@ -311,6 +312,8 @@ def _print(key: PKey) -> str:
 
 def _words(error: BaseException) -> str:
     if isinstance(error, ChannelException):
+        if error.code == OPEN_FAILED_CONNECT_FAILED:
+            return "it was refused there (no sshd runs?)"
         return f"{error.text} (refused by the controller's sshd)" if error.text else "refused by the controller's sshd"
     if isinstance(error, TimeoutError):
         return "no answer in time"

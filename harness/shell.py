@@ -78,7 +78,8 @@ class Shell:
                 asked = script.strip().partition("\n")[0][:80]
                 raise TimeLimit(f"{self._name}: no answer within {limit:g} s to `{asked}`") from None
             except (OSError, EOFError) as error:
-                raise Unreachable(f"{self._name}: the connection ended while asking: {error or 'closed'}") from error
+                words = str(error) if isinstance(error, EOFError) else self._last_words() or str(error)
+                raise Unreachable(f"{self._name}: the connection ended while asking: {words or 'closed'}") from error
         return Answer(code, out, err)
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ def observe(node: NodeAccess) -> State:
     """Ping first: the table alone is a cache, and remembers the dead."""
     addresses = [str(other.address) for other in node.cluster.nodes]
     reached = pings.answers(node.ask(pings.command(addresses), root=True))
-    return State(ip.neighbours(node.ask("ip -j -4 neigh show")), reached)
+    return State(ip.neighbours(node.ask("ip -j -4 neigh show nud all")), reached)
 
 
 def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
@@ -47,11 +47,23 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         address = str(node.address)
         entries = [entry for entry in table if entry.address == address]
         yield from _judge_node(node, entries, cluster, answers=seen[controller].reached.get(address, False))
+    yield _judge_pinned(table, cluster)
     counts = Counter(mac for mac, _ in {(entry.mac, entry.address) for entry in table if entry.mac})
     shared = sorted(f"{mac} is {_addresses(table, mac)}" for mac, count in counts.items() if count > 1)
     yield expect(
         controller, "every MAC stands for one address", want="yes", seen="; ".join(shared) or "yes",
         by_hand="two nodes carry the same image, or one takes the other's address: see which is which by its cable",
+    )  # fmt: skip
+
+
+def _judge_pinned(table: list[ip.Neighbour], cluster: Cluster) -> Check:
+    """Held against the controller, where it was typed in: nobody gets through it to the node to judge that one."""
+    macs = {str(node.address): node.mac for node in cluster.nodes}
+    wrong = [entry for entry in table if entry.state in FIXED and entry.mac != macs[entry.address]]
+    return expect(
+        cluster.controller.name, "no wrong MAC is pinned", want="none",
+        seen=", ".join(f"{entry.address} to {entry.mac}" for entry in wrong) or "none",
+        fix=tuple(_forget(entry, cluster) for entry in wrong),
     )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
     has_nat = iptables.masquerades(iptables.table(seen.nat), cluster.subnet, bridge, seen.exits)
     yield expect(
         name, f"MASQUERADE for {cluster.subnet}", want="yes", seen=_yes(has_nat),
-        fix=(_ensure(name, nat, "translate the nodes' addresses on the way out"),),
+        fix=() if _is_there(seen.nat, nat) else (_ensure(name, nat, "translate the nodes' addresses on the way out"),),
         by_hand="a rule in front of it takes the packets: see `iptables -t nat -S`",
     )  # fmt: skip
     forwards = iptables.forwards(iptables.table(seen.forward), bridge)
@@ -116,6 +116,11 @@ def _has_nat_at_boot(seen: Gateway, enabled: tuple[str, ...], text: str, cluster
         return False
     nat = iptables.tables(saved.content.decode(errors="replace")).get("nat")
     return nat is not None and iptables.masquerades(nat, cluster.subnet, cluster.controller.bridge, seen.exits)
+
+
+def _is_there(listing: str, rule: Rule) -> bool:
+    """Whether the very rule is in the listing, so that adding it again would change nothing."""
+    return f"-A {' '.join(rule[1:])}" in listing.splitlines()
 
 
 def _written(name: str, path: str, file: File | None, text: str, why: str) -> tuple[Write, ...]:
