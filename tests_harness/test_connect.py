@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -315,3 +316,42 @@ def test_testinfra_quotes_its_arguments_at_one_seam(hub: FakeSshd, known: Path) 
 def _nothing_is_left_open() -> Iterator[None]:
     yield
     gc.collect()  # a socket that nobody closed says so here, in the test that left it
+
+
+class TestANewLogin:
+    """What a change of sshd must survive: a login beside the open connection."""
+
+    def test_it_is_made_anew_and_leaves_the_open_connection(self, known: Path) -> None:
+        with FakeSshd() as hub:
+            trusted(known, hub)
+            with reaching(known, hub.port) as connections:
+                open_one = connections.connection("cnat")
+                connections.log_in_anew("cnat")
+                assert connections.connection("cnat") is open_one
+                assert hub.attempts == ["password", "password"]
+
+    def test_a_refused_one_is_not_repeated(self, known: Path) -> None:
+        with FakeSshd() as hub:
+            trusted(known, hub)
+            with reaching(known, hub.port) as connections:
+                connections.connection("cnat")
+                hub.password = "changed"  # noqa: S105 - opens nothing
+                with pytest.raises(Refused):
+                    connections.log_in_anew("cnat")
+                assert hub.attempts == ["password", "password"]
+
+    def test_a_closed_port_is_tried_again_for_a_moment(self, known: Path) -> None:
+        with FakeSshd() as hub:
+            trusted(known, hub)
+        begun = time.monotonic()
+        with reaching(known, hub.port, wait=0.5) as connections, pytest.raises(Unreachable, match="no connection"):
+            connections.log_in_anew("cnat")
+        assert 0.5 <= time.monotonic() - begun < 5
+
+    @pytest.mark.parametrize("by_key", [True, False])
+    def test_a_node_knows_whether_the_harness_came_in_by_a_key(self, known: Path, by_key: bool) -> None:  # noqa: FBT001
+        key = paramiko.ECDSAKey.generate()
+        with FakeSshd(keys=(key,) if by_key else ()) as hub:
+            trusted(known, hub)
+            with reaching(known, hub.port, who=login(PASSWORD, key)) as connections:
+                assert connections.access("cnat").by_key is by_key

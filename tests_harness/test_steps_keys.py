@@ -73,6 +73,8 @@ FAULTS = [
                  {("p1", "rights of authorized_keys"): ("write",)}, id="authorized_keys can be read"),
     pytest.param("p1", {"authorized": written(line("cnat"), 0o664)},
                  {("p1", "rights of authorized_keys"): ("write",), **NO_WAY_IN}, id="authorized_keys can be written"),
+    pytest.param("p1", {"authorized": written(line("cnat"), 0o600, "root:root")},
+                 {("p1", "rights of authorized_keys"): ("write",), **NO_WAY_IN}, id="authorized_keys of root"),
     pytest.param("p1", {"rights": {"/home/pi": Rights(0o755, "pi"), SSH: Rights(0o755, "pi")}},
                  {("p1", "rights of ~/.ssh"): ("run", "run")}, id="folder can be read"),
     pytest.param("p1", {"rights": {"/home/pi": Rights(0o775, "pi"), SSH: Rights(0o700, "pi")}},

@@ -77,8 +77,12 @@ def _is_readable(state: State) -> bool:
 def _is_trusted(state: State) -> bool:
     ways = [state.rights.get(path) for path in (state.home, state.folder)]
     file = state.authorized
-    is_guarded = file is not None and file.owner.partition(":")[0] in {state.user, "root"} and not file.mode & 0o022
-    return is_guarded and all(way is not None and way.keeps_others_out_of_writing(state.user) for way in ways)
+    if file is None or file.mode & 0o022:
+        return False
+    owner = file.owner.partition(":")[0]
+    # sshd reads it as the user, so that of root helps only where others may read it.
+    is_read = owner == state.user or (owner == "root" and bool(file.mode & 0o004))
+    return is_read and all(way is not None and way.keeps_others_out_of_writing(state.user) for way in ways)
 
 
 def judge_logins(name: str, seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:

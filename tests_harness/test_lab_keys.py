@@ -1,0 +1,359 @@
+"""Logins by key on the real lab: faults of the field one by one, the guarded change of sshd, and no ban ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness import reach, session
+from harness.apply import Applier
+from harness.converge import Loop
+from harness.live import LiveCrew
+from harness.model import Verdict, WriteSshd
+from harness.steps import keys, ssh_config
+from tests_harness import labkit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.connect import Connections
+    from harness.lab import Lab
+
+pytestmark = pytest.mark.lab
+NODES = ("cnat", "p1", "p2", "p3", "p4")
+MINE = ("-k", "ssh_config or keys")
+SSH = "/home/pi/.ssh"
+Places = set[tuple[str, str, str]]
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    return tmp_path / "reports"
+
+
+@pytest.fixture(scope="module")
+def green(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The lab as `--repair` makes it up to this step."""
+    lab.reset()
+    done = labkit.run(tmp_path_factory.mktemp("green"), "--repair", "-k", "not fail2ban and not updates")
+    verdicts = {str(outcome.place): outcome.verdict for outcome in done.record.outcomes} if done.record else {}
+    assert verdicts["keys[p4]"] is Verdict.REPAIRED, done.said
+    return lab
+
+
+@pytest.fixture
+def connections(green: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connections]:
+    monkeypatch.setenv("HATCHECK_LAB", green.layout.name)
+    with closing(session.open_connections(reach.find_cluster("lab"))) as opened:
+        yield opened
+
+
+def on(lab: Lab, node: str, script: str, limit: float = 60) -> str:
+    """What a script says on a node, out of band."""
+    done = lab.exec(node, ["sh", "-c", f"set -e; {script}"], timeout=limit)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return done.stdout.decode(errors="replace")
+
+
+def words(*numbers: int, only: str = "") -> Places:
+    """What the file says of these nodes."""
+    return {
+        ("ssh_config", f"p{number}", f"{word} of pi{number}")
+        for number in numbers for word in ("Hostname", "User") if only in {"", word}
+    }  # fmt: skip
+
+
+def key(node: str, *aspects: str) -> Places:
+    return {("keys", node, aspect) for aspect in aspects}
+
+
+ALL = words(1, 2, 3, 4)
+RIGHTS: Places = {("ssh_config", "cnat", "rights of ~/.ssh/config")}
+READS: Places = {("ssh_config", "cnat", "ssh reads its configuration")}
+CONFIG_FAULTS = [
+    pytest.param("chmod 644 config", RIGHTS, id="mode"),
+    pytest.param("chmod 666 config", RIGHTS | READS | ALL, id="mode that ssh refuses"),
+    pytest.param("chown root:root config", RIGHTS | ALL, id="of root, after sudo nano"),
+    pytest.param("sed -i 's/Hostname pi2/Hostname pi3/' config", words(2, only="Hostname"), id="another machine"),
+    pytest.param("sed -i '$ s/User pi/User dev/' config", words(4, only="User"), id="another user"),
+    pytest.param("sed -i '/Host pi3/,+2 d' config", words(3), id="block deleted"),
+    pytest.param("sed -i '/Host pi1/,+2 s/^/#/' config", words(1), id="block commented out"),
+    pytest.param("sed -i '1 i Host *\\n  User dev' config", words(1, 2, 3, 4, only="User"), id="a general block first"),
+    pytest.param("echo 'Hosst pi9' >> config", READS | ALL, id="syntax error"),
+    pytest.param(": > config", ALL, id="emptied"),
+    pytest.param(
+        "rm config", ALL | {("ssh_config", "cnat", "~/.ssh/config is there")}, id="deleted"
+    ),
+]  # fmt: skip
+INTO, OUT = key("p1", "`ssh pi1 hostname` on cnat"), key("p1", "`ssh cnat hostname` on p1")
+HOST_KEY, LETS_IN = key("cnat", "knows the host key of pi1"), key("p1", "lets the key of cnat in")
+AUTHORIZED = key("p1", "rights of authorized_keys")
+NEW_KEY = "rm -f /tmp/k*; ssh-keygen -q -t ed25519 -N '' -f /tmp/k; "
+FORGET = "sed -i '/^pi1 /d' known_hosts; ssh-keygen -q -R pi1 -f known_hosts; "  # by name, and hashed
+OLDER = f"{NEW_KEY}{FORGET} echo pi1 $(cut -d' ' -f1,2 /tmp/k.pub) >> known_hosts; "
+AGAIN_OF_PI = "rm -f known_hosts.old; chown pi:pi known_hosts"
+SSHD = "/etc/ssh/sshd_config.d/no.conf; systemctl reload ssh"
+KEY_FAULTS = [
+    pytest.param("p1", ": > authorized_keys", LETS_IN | INTO, id="key not let in"),
+    pytest.param("p1", "cat authorized_keys authorized_keys > a; cat a > authorized_keys; rm a",
+                 key("p1", "lines of authorized_keys that say nothing new"), id="key twice"),
+    pytest.param("p1", "chmod 644 authorized_keys", AUTHORIZED, id="authorized_keys can be read"),
+    pytest.param("p1", "chmod 664 authorized_keys", AUTHORIZED | INTO, id="authorized_keys can be written"),
+    pytest.param("p1", "chown root:root authorized_keys", AUTHORIZED | INTO, id="authorized_keys of root"),
+    pytest.param("p1", "chmod 755 .", key("p1", "rights of ~/.ssh"), id="folder can be read"),
+    pytest.param("p1", "chmod 775 .", key("p1", "rights of ~/.ssh") | INTO, id="folder can be written"),
+    pytest.param("p1", "chmod g+w ..", key("p1", "home is written by its user only") | INTO, id="home can be written"),
+    pytest.param("p1", "rm id_ed25519 id_ed25519.pub",
+                 key("p1", "key pair without passphrase") | key("cnat", "lets the key of p1 in") | OUT, id="no pair"),
+    pytest.param("p1", "chmod 644 id_ed25519", key("p1", "rights of id_ed25519") | OUT, id="private key can be read"),
+    pytest.param("p1", "rm id_ed25519.pub", key("p1", "id_ed25519.pub belongs to id_ed25519"), id="no public half"),
+    pytest.param("p1", NEW_KEY + "cat /tmp/k.pub > id_ed25519.pub",
+                 key("p1", "id_ed25519.pub belongs to id_ed25519") | OUT, id="another public half"),
+    pytest.param("cnat", OLDER + AGAIN_OF_PI, HOST_KEY | INTO, id="host key of an older card"),
+    pytest.param("cnat", f"{OLDER} ssh-keygen -q -H -f known_hosts 2>/dev/null; {AGAIN_OF_PI}",
+                 HOST_KEY | INTO, id="the same, with hashed names"),
+    pytest.param("cnat", FORGET + AGAIN_OF_PI, HOST_KEY | INTO, id="host key forgotten"),
+    pytest.param("p1", "chown root known_hosts", key("p1", "owner of known_hosts") | OUT, id="known_hosts of root"),
+    pytest.param("p1", f"echo 'PubkeyAuthentication no' > {SSHD}",
+                 key("p1", "sshd accepts public keys") | INTO, id="sshd takes no keys"),
+    pytest.param("p1", "rm -f /etc/ssh/sshd_config.d/0*; "
+                 "sed -i '1 i PubkeyAuthentication no' /etc/ssh/sshd_config; systemctl reload ssh",
+                 key("p1", "sshd accepts public keys") | INTO, id="sshd takes no keys, said by the main file"),
+    pytest.param("p1", f"echo 'AuthorizedKeysFile /etc/ssh/keys/%u' > {SSHD}",
+                 key("p1", "sshd reads the keys in") | INTO, id="sshd reads another file"),
+]  # fmt: skip
+
+
+def first_seen(done: labkit.Finished) -> Places:
+    """What differed before anything was mended."""
+    assert done.record, done.said
+    return {
+        (outcome.place.step, check.node, check.aspect)
+        for outcome in done.record.outcomes for check in outcome.first or outcome.checks
+        if not check.holds and check.level == "must"
+    }  # fmt: skip
+
+
+def prove(lab: Lab, reports: Path, node: str, script: str, differing: Places) -> None:
+    """Damage; one repair sees exactly that and mends it; a second one has nothing to do."""
+    on(lab, node, f"cd {SSH}; {script}")
+    done = labkit.run(reports / "first", "--repair", *MINE)
+    assert first_seen(done) == differing, done.said
+    assert {done.outcome(step, name).verdict for step in ("ssh_config", "keys") for name in NODES} <= {
+        Verdict.OK, Verdict.REPAIRED
+    }, done.said  # fmt: skip
+    again = labkit.run(reports / "second", "--repair", *MINE)
+    assert (again.applied(), first_seen(again)) == (0, set()), again.said
+
+
+@pytest.mark.parametrize(("script", "differing"), CONFIG_FAULTS)
+def test_a_fault_of_ssh_config_differs_exactly_there_and_is_mended(
+    green: Lab, reports: Path, script: str, differing: Places
+) -> None:
+    prove(green, reports, "cnat", script, differing)
+
+
+@pytest.mark.parametrize(("node", "script", "differing"), KEY_FAULTS)
+def test_a_fault_of_keys_differs_exactly_there_and_is_mended(
+    green: Lab, reports: Path, node: str, script: str, differing: Places
+) -> None:
+    prove(green, reports, node, script, differing)
+
+
+def test_nothing_is_left_of_a_look(green: Lab, reports: Path) -> None:
+    before = labkit.look(green)
+    labkit.run(reports, *MINE)
+    assert labkit.look(green) == before
+
+
+def test_a_private_key_is_never_touched_or_shown(green: Lab, reports: Path) -> None:
+    ask = f"cat {SSH}/id_ed25519; stat -c '%i %Y' {SSH}/id_ed25519"
+    before = [on(green, node, ask) for node in NODES]
+    on(green, "p1", f"chmod 644 {SSH}/id_ed25519; rm {SSH}/id_ed25519.pub; : > {SSH}/authorized_keys")
+    done = labkit.run(reports, "--repair", *MINE)
+    assert [on(green, node, ask) for node in NODES] == before
+    left = done.said + "".join(path.read_text(errors="replace") for path in reports.rglob("*") if path.is_file())
+    secret = [text.splitlines()[1:-2] for text in before]
+    assert not [line for lines in secret for line in lines if line in left and "PRIVATE KEY" not in line]
+
+
+GUARDED = "/etc/ssh/sshd_config.d/00-guarded.conf"
+LOCK_OUT = b"DenyUsers pi\n"
+
+
+class TestGuardedChange:
+    """Whatever becomes of a change of sshd's configuration, the next login works."""
+
+    @pytest.fixture(autouse=True)
+    def _as_before(self, green: Lab) -> Iterator[None]:
+        before = on(green, "p1", "cat /etc/ssh/sshd_config.d/*; ls /etc/ssh/sshd_config.d")
+        yield
+        assert on(green, "p1", "cat /etc/ssh/sshd_config.d/*; ls /etc/ssh/sshd_config.d") == before
+        assert on(green, "p1", "systemctl list-units --all --no-legend 'hatcheck*'") == ""
+
+    def change(self, connections: Connections, after: bytes, before: bytes | None = None, limit: float = 60) -> str:
+        action = WriteSshd("p1", GUARDED, before, after, "try", limit)
+        (done,) = Applier(connections, lambda _: None).apply((action,))
+        return done.failure
+
+    def test_a_good_change_is_kept(self, green: Lab, connections: Connections) -> None:
+        assert self.change(connections, b"MaxSessions 11\n") == ""
+        assert "maxsessions 11" in on(green, "p1", "sshd -T")
+        assert on(green, "p1", "systemctl list-units --all --no-legend 'hatcheck*'") == ""
+        on(green, "p1", f"rm {GUARDED}; systemctl reload ssh")
+
+    def test_a_syntax_error_is_refused(self, connections: Connections) -> None:
+        assert "sshd rejects it: " in self.change(connections, b"Foo bar\n")
+        connections.log_in_anew("p1")
+
+    def test_a_file_that_changed_meanwhile_is_left_alone(self, connections: Connections) -> None:
+        assert "changed since it was looked at" in self.change(connections, b"MaxSessions 11\n", b"other\n")
+
+    def test_a_lock_out_is_taken_back(self, connections: Connections) -> None:
+        failure = self.change(connections, LOCK_OUT)
+        assert "is as it was: p1 (172.19.181.1) refuses the login of pi" in failure
+        connections.log_in_anew("p1")
+
+    def test_bytes_mode_and_owner_come_back(self, green: Lab, connections: Connections) -> None:
+        on(green, "p1", f"printf 'MaxSessions 9\\n' > {GUARDED}; chmod 640 {GUARDED}; chown root:adm {GUARDED}")
+        assert self.change(connections, LOCK_OUT, b"MaxSessions 9\n")
+        assert on(green, "p1", f"stat -c '%a %U:%G' {GUARDED}; cat {GUARDED}") == "640 root:adm\nMaxSessions 9\n"
+        on(green, "p1", f"rm {GUARDED}; systemctl reload ssh")
+
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    def test_a_harness_that_is_killed_leaves_logins_working(
+        self, green: Lab, connections: Connections, moment: str
+    ) -> None:
+        connections.log_in_anew("p1")
+        _kill_a_change(green, moment)
+        deadline = time.monotonic() + 40
+        while GUARDED in on(green, "p1", "ls /etc/ssh/sshd_config.d/*") and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert time.monotonic() < deadline, "the node did not help itself"
+        time.sleep(1)
+        connections.log_in_anew("p1")
+
+
+# Stops itself either before the first command goes to the node, or after sshd has loaded the change.
+VICTIM = """
+import sys, time
+from harness import reach, session
+from harness.apply_sshd import change_sshd
+from harness.model import WriteSshd
+
+class Stopping:
+    def __init__(self, doors): self.doors = doors
+    def connection(self, name): return self.doors.connection(name)
+    def log_in_anew(self, name):
+        print("now", flush=True); time.sleep(60)
+
+doors = session.open_connections(reach.find_cluster("lab"))
+doors.connection("p1").ask("true", root=True)
+if sys.argv[1] == "before":
+    print("now", flush=True)
+change_sshd(WriteSshd("p1", sys.argv[2], None, b"DenyUsers pi\\n", "try", 12.0), Stopping(doors))
+"""
+
+
+def _kill_a_change(lab: Lab, moment: str) -> None:
+    command = [sys.executable, "-c", VICTIM, moment, GUARDED]
+    environment = {**os.environ, "HATCHECK_LAB": lab.layout.name}
+    with subprocess.Popen(command, cwd=labkit.ROOT, env=environment, stdout=subprocess.PIPE) as victim:
+        assert victim.stdout
+        assert victim.stdout.readline() == b"now\n"
+        if moment == "before":
+            time.sleep(0.1)  # in the midst of the script on the node
+        else:
+            assert "denyusers pi" in on(lab, "p1", "sshd -T")
+        victim.send_signal(signal.SIGKILL)
+
+
+def test_passwords_end_only_on_advice_and_only_where_the_harness_has_a_key(green: Lab, reports: Path) -> None:
+    reports.mkdir()
+    known = reports / "known_hosts"
+    known.write_bytes(green.access().known_hosts.read_bytes())
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", reports / "mine"], check=True)
+    public = (reports / "mine.pub").read_text().strip()
+    for node in NODES:
+        on(green, node, f"echo '{public}' >> {SSH}/authorized_keys")
+    inventory = reports / "cluster.toml"
+    inventory.write_text(f'name = "lab"\n[ssh]\nhost = "{green.access().address}"\nidentity = "mine"\n')
+    by_password = labkit.run(reports / "password", "--repair", "--advice", *MINE)
+    assert "came in by a password" in str(by_password.outcome("keys", "p1").checks)
+    assert "passwordauthentication yes" in on(green, "p1", "sshd -T")
+    by_key = labkit.run(
+        reports / "key", "--repair", "--advice", *MINE, f"--cluster={inventory}", environment={"HATCHECK_PASSWORD": ""}
+    )
+    try:
+        assert "passwordauthentication no" in on(green, "p1", "sshd -T"), by_key.said
+        assert "passwordauthentication no" in on(green, "cnat", "sshd -T"), by_key.said
+        assert labkit.run(reports / "again", *MINE, f"--cluster={inventory}").verdicts()["keys[p1]"] is Verdict.OK
+    finally:
+        for node in NODES:
+            on(green, node, f"rm -f /etc/ssh/sshd_config.d/00-clusterhat.conf; systemctl reload ssh;"
+               f"sed -i '\\#{public.split()[1]}#d' {SSH}/authorized_keys")  # fmt: skip
+
+
+FILTERED = "fail2ban-regex /var/log/auth.log sshd | grep -o '[0-9]* matched' | head -1"
+BANNED = "fail2ban-client get sshd banned; fail2ban-client status sshd | grep -E 'Total (failed|banned)'"
+INSTALL = """
+dpkg -s fail2ban >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive apt-get -qy install fail2ban
+touch /var/log/auth.log
+cat > /etc/fail2ban/jail.d/zz-test.local <<EOF
+[sshd]
+enabled = true
+maxretry = 5
+findtime = 3600
+backend = auto
+logpath = /var/log/auth.log
+EOF
+systemctl restart fail2ban
+for _ in $(seq 100); do fail2ban-client ping >/dev/null 2>&1 && break; sleep 0.1; done
+fail2ban-client ping
+"""
+BROKEN = [
+    pytest.param("p1", f": > {SSH}/authorized_keys", 50, id="key not let in"),
+    pytest.param("p1", f"printf 'IdentitiesOnly yes\\nIdentityFile /nowhere\\n' > {SSH}/config", 50,
+                 id="a cause that no look can see: the login is tried and fails"),
+]  # fmt: skip
+
+
+class TestNoBan:
+    """However often a run looks at broken keys, nobody is banned."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def _fail2ban(self, green: Lab) -> None:
+        for node in ("cnat", "p1"):
+            on(green, node, INSTALL, 300)
+
+    @pytest.mark.parametrize(("node", "breakage", "times"), BROKEN)
+    def test_many_runs_leave_the_banned_list_empty(
+        self, green: Lab, monkeypatch: pytest.MonkeyPatch, node: str, breakage: str, times: int
+    ) -> None:
+        monkeypatch.setenv("HATCHECK_LAB", green.layout.name)
+        on(green, node, f'su pi -c "{breakage}"' if "config" in breakage else breakage)
+        for one in ("cnat", "p1"):
+            on(green, one, ": > /var/log/auth.log")
+        for _ in range(times):
+            assert _look_at_keys() == {("p1", Verdict.DIFFERS)}
+        for one in ("cnat", "p1"):
+            assert on(green, one, FILTERED).strip() == "0 matched"
+            assert "[]" in on(green, one, BANNED)
+        on(green, node, f"rm -f {SSH}/config")
+
+
+def _look_at_keys() -> set[tuple[str, Verdict]]:
+    """A run of its own, with connections of its own, as far as this step goes; the places that are not well."""
+    cluster = reach.find_cluster("lab")
+    with closing(session.open_connections(cluster)) as opened:
+        crew = LiveCrew(opened, lambda _: None)
+        outcomes = Loop(cluster, (ssh_config, keys), crew, "verify", lambda _: True).converge()
+    return {(one.place.node, one.verdict) for one in outcomes if not one.verdict.is_met}
