@@ -25,7 +25,7 @@ FILES = 'for f in {}; do [ ! -f "$f" ] || {{ stat -L -c "%s %a %U:%G %n" -- "$f"
 # Fixed once, so that a step of this machine's own clock during a run does not look like one of a node's.
 EPOCH = time.time() - time.monotonic()
 CLOCK_TRIES = 3
-GOOD_CLOCK = 0.2  # seconds of doubt
+GOOD_CLOCK = 200  # milliseconds of doubt
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ OWN_LINES = "127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost\n\n127.0.1.1\t
 PI = User(Account(1000, 1000, "/home/pi", "/bin/bash"), ("pi", "adm", "sudo"), 1000, ("/bin/sh", "/bin/bash"))
 RUNS = Unit(is_there=True, is_active=True, is_enabled=True)
 ABSENT = Unit(is_there=False, is_active=False, is_enabled=False)
-SSH = {"ssh.service": RUNS, "ssh.socket": ABSENT}
 RAN = OneShot(
     is_there=True, is_enabled=True, is_masked=False, is_running=False, has_run=True, result="success", status=0
 )
@@ -42,7 +41,7 @@ def own_name(name: str) -> Name:
 def good_machine(name: str) -> system.State:
     """The documented card in one machine."""
     return system.State(
-        own_name(name), Release("raspbian", "bullseye"), "armhf", 32, PI, SSH, Reading(0.1, 0.05),
+        own_name(name), Release("raspbian", "bullseye"), "armhf", 32, PI, RUNS, ABSENT, Reading(100, 50),
         is_writable=True, space=Space(16_000_000_000, 9_000_000_000, 900_000, 800_000), counts_memory=True,
     )  # fmt: skip
 

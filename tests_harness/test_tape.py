@@ -98,6 +98,7 @@ def test_a_failed_look_comes_back_with_its_kind_its_sentence_and_who_is_to_blame
 
 
 GOOD = record(FakeCrew(good_cluster() | {"hosts": [WRONG_HOSTS, good_hosts()]}), "repair")
+(DONE,) = [number for number, event in enumerate(GOOD.json["events"]) if "done" in event]
 
 
 def damaged(**changes: object) -> str:
@@ -111,9 +112,8 @@ def with_event(number: int, **changes: object) -> str:
 
 
 def with_other_action() -> str:
-    (number,) = [number for number, event in enumerate(GOOD.json["events"]) if "done" in event]
-    (done,) = GOOD.json["events"][number]["done"]
-    return with_event(number, done=[{"action": done["action"] | {"path": "/etc/passwd"}, "failure": ""}])
+    (done,) = GOOD.json["events"][DONE]["done"]
+    return with_event(DONE, done=[{"action": done["action"] | {"path": "/etc/passwd"}, "failure": ""}])
 
 
 def refusal(text: str | bytes, folder: Path) -> str:
@@ -153,7 +153,7 @@ def refusal(text: str | bytes, folder: Path) -> str:
         pytest.param(with_event(0, failed={"p1": {"kind": "X"}}), "a look at power does not read", id="no failure"),
         pytest.param(with_event(0, seen={"p9": {"boot_id": "x"}}), "p9", id="a machine of another cluster"),
         pytest.param(damaged(mode="verify"), "made by another version", id="looks left over"),
-        pytest.param(with_event(4, done=[{}]), "a repair does not read", id="not what was done"),
+        pytest.param(with_event(DONE, done=[{}]), "a repair does not read", id="not what was done"),
         pytest.param(with_other_action(), "other rules of repair", id="other actions"),
     ],
 )

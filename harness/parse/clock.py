@@ -13,10 +13,10 @@ SECONDS = re.compile(r"-?[0-9]{1,12}\.[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Reading:
-    """A clock is `ahead` seconds ahead of ours (behind: negative), give or take `doubt` seconds."""
+    """A clock is `ahead` milliseconds ahead of ours (behind: negative), give or take `doubt` milliseconds."""
 
-    ahead: float
-    doubt: float
+    ahead: int
+    doubt: int
 
 
 def reading(text: str, asked: float, answered: float) -> Reading:
@@ -27,4 +27,4 @@ def reading(text: str, asked: float, answered: float) -> Reading:
     if not SECONDS.fullmatch(text.strip()):
         raise ObservationError(f"date: expected seconds since 1970, got {excerpt(text)}")
     middle, doubt = (asked + answered) / 2, (answered - asked) / 2
-    return Reading(round(float(text) - middle, 3), round(doubt, 3))
+    return Reading(round((float(text) - middle) * 1000), round(doubt * 1000))

@@ -27,7 +27,7 @@ LOOK_FROM: LookFrom = "every node"
 RELEASE = "/etc/os-release"
 # Not `uname -m`: since March 2023 a 32-bit system on a Pi 4 runs a 64-bit kernel.
 MACHINE = "uname -n && dpkg --print-architecture && getconf LONG_BIT"
-SSH = ("ssh.service", "ssh.socket")
+SSH, SSH_SOCKET = "ssh.service", "ssh.socket"
 LEAST_SHARE = 5.0  # percent
 LEAST_FREE = 200_000_000
 
@@ -41,7 +41,8 @@ class State:
     architecture: str
     word_size: int
     user: User | None
-    ssh: dict[str, units.Unit]
+    ssh: units.Unit
+    ssh_socket: units.Unit
     clock: Reading
     is_writable: bool
     space: disk.Space
@@ -54,13 +55,15 @@ def observe(node: NodeAccess) -> State:
     if RELEASE not in files:
         raise ObservationError(f"{node.name}: {RELEASE} is not there")
     live, architecture, word_size = _machine(node.ask(MACHINE))
+    ssh = units.units(node.ask(units.command(SSH, SSH_SOCKET), SSH, SSH_SOCKET))
     return State(
         Name(live, files.get(PATH), files.get(HOSTS)),
         os_release.release(files[RELEASE].content.decode(errors="replace")),
         architecture,
         word_size,
         observe_user(node),
-        units.units(node.ask(units.command(*SSH), *SSH)),
+        ssh[SSH],
+        ssh[SSH_SOCKET],
         # To root the kernel denies this for one reason only: it is mounted read-only.
         is_writable=node.test("test -w %s", "/", root=True),
         space=disk.space(node.ask(disk.COMMAND, "/")),
@@ -82,7 +85,7 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         yield from judge_name(name, state.name, cluster)
         yield from _judge_image(name, state, cluster)
         yield from judge_user(name, state.user, cluster.os)
-        yield from _judge_ssh(name, state.ssh)
+        yield from _judge_ssh(name, state.ssh, state.ssh_socket)
         yield from _judge_disk(name, state)
         yield expect(
             name, "the kernel counts memory", want="yes", seen="yes" if state.counts_memory else "no", level="advice",
@@ -111,13 +114,14 @@ def _judge_image(name: str, state: State, cluster: Cluster) -> Iterator[Check]:
         yield expect(name, aspect, want=wants, seen=sees, by_hand=by_hand)
 
 
-def _judge_ssh(name: str, ssh: Mapping[str, units.Unit]) -> Iterator[Check]:
+def _judge_ssh(name: str, service: units.Unit, socket: units.Unit) -> Iterator[Check]:
     """By its service, or by the socket that starts it."""
-    service = SSH[0]
-    allow = Run(name, ("systemctl", "unmask", service), "allow the ssh server to start")
-    masked = (allow,) if ssh[service].is_masked else ()
-    fix = (*masked, start_now_and_at_boot(name, service, "let people and other machines in"))
-    is_running, is_enabled = any(one.is_active for one in ssh.values()), any(one.is_enabled for one in ssh.values())
+    allow = Run(name, ("systemctl", "unmask", SSH), "allow the ssh server to start")
+    fix = (
+        *((allow,) if service.is_masked else ()),
+        start_now_and_at_boot(name, SSH, "let people and other machines in"),
+    )
+    is_running, is_enabled = service.is_active or socket.is_active, service.is_enabled or socket.is_enabled
     yield expect(name, "ssh server runs", want="yes", seen="yes" if is_running else "no", fix=fix)
     yield expect(name, "ssh server starts at boot", want="yes", seen="yes" if is_enabled else "no", fix=fix)
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from harness.inventory import Cluster
     from harness.parse.clock import Reading
 
-TOLERANCE = 2.0
+# All in milliseconds.
+TOLERANCE = 2_000
 # Between the controller and who asks there is no rule; beyond this, one of the two has no idea of the time.
-FAR = 60.0
-LARGEST = 86_400
+FAR = 60_000
+DAY = 86_400_000
 
 
 def judge_clocks(clocks: Mapping[str, Reading], cluster: Cluster) -> Iterator[Check]:
@@ -41,23 +42,23 @@ def _judge_node(name: str, clock: Reading, controller: str, hub: Reading) -> Che
     is_hub_sane = abs(hub.ahead) - hub.doubt <= FAR
     fix = (_step(name, ahead),) if is_hub_sane else ()
     by_hand = "" if fix else f"set the clock of {controller} first: it is {_words(hub.ahead, hub.doubt)} of ours"
-    want = f"within {TOLERANCE:g} s of {controller}"
+    want = f"within {TOLERANCE // 1000} s of {controller}"
     return Check(name, "clock", want, want if holds else _words(ahead, doubt), holds, "must", fix, by_hand)
 
 
 def _judge_controller(name: str, hub: Reading) -> Check:
     holds = abs(hub.ahead) - hub.doubt <= FAR
-    want = f"within {FAR:g} s of the machine that asks"
+    want = f"within {FAR // 1000} s of the machine that asks"
     seen = want if holds else _words(hub.ahead, hub.doubt)
     return Check(name, "clock", want, seen, holds, "advice", (_step(name, hub.ahead),))
 
 
-def _step(name: str, ahead: float) -> Run:
+def _step(name: str, ahead: int) -> Run:
     """By a difference, not to a time: so it is right however long the repair takes to come to it."""
-    return Run(name, ("date", f"--set={-round(ahead):+d} seconds"), "step the clock")
+    return Run(name, ("date", f"--set={-round(ahead / 1000):+d} seconds"), "step the clock")
 
 
-def _words(ahead: float, doubt: float) -> str:
+def _words(ahead: int, doubt: int) -> str:
     side = "ahead" if ahead > 0 else "behind"
-    size = f"{abs(ahead):.1f} s" if abs(ahead) < LARGEST else f"{abs(ahead) / LARGEST:.1f} days"
-    return f"{size} {side} (give or take {doubt:.1f} s)"
+    size = f"{abs(ahead) / 1000:.1f} s" if abs(ahead) < DAY else f"{abs(ahead) / DAY:.1f} days"
+    return f"{size} {side} (give or take {doubt / 1000:.1f} s)"
