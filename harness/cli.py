@@ -38,19 +38,27 @@ def _parser() -> argparse.ArgumentParser:
     enrol = commands.add_parser("trust", help="see and accept the machines' ssh host keys")
     enrol.add_argument("names", nargs="*", metavar="NODE", help="default: the controller and all nodes")
     enrol.add_argument("--cluster", default="cluster.toml", metavar="FILE")
-    enrol.add_argument("--yes", action="store_true", help="accept without asking: only on a network you trust")
+    enrol.add_argument("--yes", action="store_true", help="accept new keys without asking: only on a network you trust")
+    enrol.add_argument(
+        "--replace", action="store_true", help="accept changed keys without asking: you flashed the cards"
+    )
     return parser
 
 
 def _trust(arguments: argparse.Namespace) -> int:
     cluster = reach.find_cluster(arguments.cluster)
-    trust(cluster, arguments.names, (lambda _: True) if arguments.yes else _ask, _say)
+
+    def accept(question: str, is_changed: bool) -> bool:  # noqa: FBT001 - the words of trust
+        _say(question)
+        return (arguments.replace if is_changed else arguments.yes) or _ask()
+
+    trust(cluster, arguments.names, accept, _say)
     return 0
 
 
-def _ask(question: str) -> bool:
+def _ask() -> bool:
     try:
-        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+        return input("[y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:
         return False
 

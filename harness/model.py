@@ -174,7 +174,8 @@ class Record:
     """One whole run: the material of the report, the summary and the exit code.
 
     `started` is ISO 8601 with offset; `seconds` is the length of the run; `looked` is the part of it
-    spent in looking at nodes.
+    spent in looking at nodes. `other_failures` names failed tests that are no outcome of a step (witnesses, and
+    tests of the user's own).
     """
 
     cluster: str
@@ -185,6 +186,7 @@ class Record:
     nodes: tuple[str, ...]
     steps: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
+    other_failures: tuple[str, ...] = ()
 
     def outcome(self, place: Place) -> Outcome | None:
         """The outcome at a place, or None where the run did not go there."""

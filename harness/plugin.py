@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from _pytest.junitxml import xml_key  # pytest has no public name for its JUnit 
 from rich.console import Console
 
 from harness import reach, session, tape
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, ObservationError, UsageError
 from harness.model import Check, Mode, Outcome, Place, Verdict
 from harness.progress import Progress
 from harness.report.save import save
@@ -50,7 +51,7 @@ class Run:
         self.mode: Mode = "repair" if config.option.repair else "plan" if config.option.plan else "verify"
         self.result: Result | None = None
         self.folder: Path | None = None
-        self.other_failures = 0
+        self.other_failures: list[str] = []
         self._connections: Connections | None = None
 
     def _find_cluster(self) -> Cluster:
@@ -92,7 +93,7 @@ class Run:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count failures that are not the outcome of a step: witnesses, and tests of the user's own."""
         if report.failed and "verdict" not in dict(report.user_properties):
-            self.other_failures += 1
+            self.other_failures.append(report.nodeid)
 
     def close(self) -> None:
         """End the connections."""
@@ -191,7 +192,20 @@ def node(request: pytest.FixtureRequest, node_name: str) -> Host:
     if outcome and not outcome.verdict.is_met:
         request.node.user_properties.append(("verdict", UNHEARD))
         pytest.skip(f"{outcome.place} does not claim to be well, so no witness is heard")
-    return run.connections.access(node_name).host
+    try:
+        return run.connections.access(node_name).host
+    except ObservationError as error:
+        request.node.user_properties.append(("verdict", str(Verdict.UNKNOWN)))
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def standing(request: pytest.FixtureRequest) -> frozenset[str]:
+    """The machines of which the step of this file says that all is well: a witness may speak of these."""
+    run = request.config.stash[KEY]
+    step = step_of(request.node) or ""
+    found = ((name, run.outcome(Place(step, name))) for name in run.cluster.names)
+    return frozenset(name for name, outcome in found if outcome and outcome.verdict.is_met)
 
 
 @pytest.fixture
@@ -239,11 +253,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run = session.config.stash[KEY]
     if run.result is None:
         return
-    run.folder = save(run.result.record, run.result.tape, _reports(session.config))
+    record = replace(run.result.record, other_failures=tuple(dict.fromkeys(run.other_failures)))
+    run.result = replace(run.result, record=record)
+    run.folder = save(record, run.result.tape, _reports(session.config))
     _keep_junit(session.config, run.folder / "junit.xml")
     if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-        code = summarize(run.result.record).headline.exit_code
-        session.exitstatus = 1 if run.other_failures else code
+        session.exitstatus = summarize(record).headline.exit_code
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -298,7 +313,7 @@ def _check_root(config: pytest.Config) -> None:
     """Explain what goes wrong otherwise: before it knows our options, pytest takes a path after a space for tests."""
     for name in ("cluster", "replay", "reports"):
         value = getattr(config.option, name)
-        if value and Path(value).exists() and config.inipath is None:
+        if config.inipath is None and f"--{name}" in config.invocation_params.args and Path(value).exists():
             raise pytest.UsageError(
                 f"write --{name}={value} with an equals sign: pytest takes a path after a space for tests"
             )

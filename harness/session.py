@@ -97,8 +97,16 @@ def _lock_if_reachable(cluster: Cluster, connections: Connections) -> None:
         return  # nothing can be repaired without the controller, and the run will say so itself
 
 
+def _in_question(request: Request, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """What was asked for, and what blocks it; other places were looked at only because a step judges all at once."""
+    if not request.chosen:
+        return outcomes
+    causes = {one.cause for one in outcomes if one.place in request.chosen and one.cause}
+    return tuple(one for one in outcomes if one.place in request.chosen | causes)
+
+
 def _record(request: Request, outcomes: tuple[Outcome, ...], started: str, seconds: float, looked: float) -> Record:
     return Record(
         request.cluster.name, request.mode, started, round(seconds, 3), round(looked, 3), request.cluster.names,
-        tuple(map(name_of, with_needs(request.steps))), outcomes,
+        tuple(map(name_of, with_needs(request.steps))), _in_question(request, outcomes),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.connect import Connections, host_key, read_known_hosts
@@ -10,14 +11,17 @@ from harness.errors import HarnessError, ObservationError, UsageError
 from harness.reach import Reach, reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from paramiko import HostKeys, PKey
 
     from harness.inventory import Cluster
 
 
-def trust(cluster: Cluster, names: Sequence[str], accept: Callable[[str], bool], say: Callable[[str], None]) -> None:
+Accept = Callable[[str, bool], bool]  # the question, and whether it is about a key that has changed
+
+
+def trust(cluster: Cluster, names: Sequence[str], accept: Accept, say: Callable[[str], None]) -> None:
     """Enrol the named machines (none: all). `accept` answers one question for each new or changed key.
 
     The controller comes first: the nodes are seen through it. UsageError for a name that is not in the
@@ -40,22 +44,25 @@ def trust(cluster: Cluster, names: Sequence[str], accept: Callable[[str], bool],
         raise ObservationError("; ".join(map(str, problems)))
 
 
-def _enrol(name: str, key: PKey, way: Reach, accept: Callable[[str], bool], say: Callable[[str], None]) -> None:
+def _enrol(name: str, key: PKey, way: Reach, accept: Accept, say: Callable[[str], None]) -> None:
     known, label = read_known_hosts(way), way.doors[name].known_as
     shown = f"{key.get_name()} {key.fingerprint}"
     old = known.lookup(label)
     if old and old.get(key.get_name()) == key:
         say(f"{name}: {shown} is trusted already")
         return
-    change = f"{name} ({label}) shows ANOTHER key than the trusted one: " if old else f"{name} ({label}) shows "
-    if not accept(f"{change}{shown}. Trust it?"):
-        say(f"{name}: not trusted")
-        return
+    change = f"ANOTHER key than the trusted one ({_prints(old)}): " if old else ""
+    if not accept(f"{name} ({label}) shows {change}{shown}. Trust it?", bool(old)):
+        raise ObservationError(f"{name}: {shown} is not trusted, so nothing of {name} can be known")
     if old:
         del known[label]
     known.add(label, key.get_name(), key)
     _save(known, way)
-    say(f"{name}: trusted from now on")
+    say(f"{name}: {shown} is trusted from now on")
+
+
+def _prints(keys: Mapping[str, PKey]) -> str:
+    return ", ".join(f"{kind} {key.fingerprint}" for kind, key in keys.items())
 
 
 def _save(known: HostKeys, way: Reach) -> None:

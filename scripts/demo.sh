@@ -25,5 +25,6 @@ say "4/4  pytest --cluster lab: as documented?"
 "$bin/pytest" -q --no-header --cluster lab
 code=$?
 "$bin/hatcheck" lab down
-say "Read the report: reports/latest/report.html"
+say "Read the report: reports/latest/report.html (the look and the repair before it lie beside it)"
+say "To go on by hand: . .venv/bin/activate && hatcheck lab up && pytest"
 exit "$code"

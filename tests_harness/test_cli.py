@@ -62,4 +62,4 @@ def test_only_a_yes_is_a_yes(
         return answer
 
     monkeypatch.setattr("builtins.input", reply)
-    assert cli._ask("Trust it?") is is_accepted  # noqa: SLF001 - the one place where a person decides
+    assert cli._ask() is is_accepted  # noqa: SLF001 - the one place where a person decides

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import steps
 from harness.model import Boot, Verdict
+from harness.steps import name_of
 from tests_harness import labkit
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 CHOSEN = ("-k", "power or network or arp or hosts")
 NODES = ("cnat", "p1", "p2", "p3", "p4")
-STEPS = ("power", "network", "arp", "hosts")
+STEPS = tuple(map(name_of, steps.STEPS))
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def reports(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def green(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """The lab as `--repair` makes it, and nothing else."""
-    done = labkit.run(tmp_path_factory.mktemp("green"), "--repair", *CHOSEN)
+    done = labkit.run(tmp_path_factory.mktemp("green"), "--repair")
     assert done.code == 0, done.said
     return lab
 
@@ -65,12 +67,18 @@ class TestFromBareToGreen:
         assert bare.exec("p1", ["getent", "hosts", "pi4"]).stdout.split()[0] == b"172.19.181.4"
 
     def test_a_second_repair_does_nothing_at_all(self, lab: Lab, reports: Path) -> None:
-        before = labkit.look(lab)
-        done = labkit.run(reports, "--repair", *CHOSEN)
+        _see_that_nothing_is_done(lab, reports, *CHOSEN)
+
+    def test_one_repair_of_everything_makes_everything_green_and_a_second_does_nothing(
+        self, lab: Lab, reports: Path
+    ) -> None:
+        lab.reset()
+        planned = labkit.run(reports / "plan", "--plan")
+        done = labkit.run(reports / "repair", "--repair")
         assert done.code == 0, done.said
-        assert set(done.verdicts().values()) == {Verdict.OK}
-        assert done.applied() == 0
-        assert labkit.look(lab) == before
+        assert {place.partition("[")[0] for place in done.verdicts()} == set(STEPS)
+        assert _planned(planned) <= _done(done)
+        _see_that_nothing_is_done(lab, reports / "again")
 
     def test_it_stays_green_over_a_reboot_of_the_controller(self, lab: Lab, reports: Path) -> None:
         lab.power("cnat", on=False)
@@ -169,6 +177,15 @@ def test_only_the_controller_is_within_reach_of_this_machine(green: Lab) -> None
     ways = labkit.routes_of_this_machine()
     assert "172.19.181." not in ways
     assert green.access().address in ways or "198.51.100." in ways
+
+
+def _see_that_nothing_is_done(lab: Lab, reports: Path, *options: str) -> None:
+    before = labkit.look(lab)
+    done = labkit.run(reports, "--repair", *options)
+    assert done.code == 0, done.said
+    assert set(done.verdicts().values()) == {Verdict.OK}
+    assert done.applied() == 0
+    assert labkit.look(lab) == before
 
 
 def _planned(done: labkit.Finished) -> set[object]:

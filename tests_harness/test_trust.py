@@ -35,8 +35,10 @@ class Person:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.changes: list[bool] = []
 
-    def __call__(self, question: str) -> bool:
+    def __call__(self, question: str, is_changed: bool) -> bool:  # noqa: FBT001 - the words of trust
+        self.changes.append(is_changed)
         self.asked.append(question)
         return True
 
@@ -53,16 +55,15 @@ def test_a_new_key_is_shown_and_kept_once_accepted(hub: FakeSshd, tmp_path: Path
         trust(cluster(tmp_path, hub.port), ["cnat"], person, said.append)
     shown = f"{hub.host_key.get_name()} {hub.host_key.fingerprint}"
     assert person.asked == [f"cnat ([127.0.0.1]:{hub.port}) shows {shown}. Trust it?"]
-    assert said == ["cnat: trusted from now on", f"cnat: {shown} is trusted already"]
+    assert said == [f"cnat: {shown} is trusted from now on", f"cnat: {shown} is trusted already"]
     line = f"[127.0.0.1]:{hub.port} {hub.host_key.get_name()} {hub.host_key.get_base64()}\n"
     assert (tmp_path / "known_hosts").read_text() == line
     assert hub.attempts == []
 
 
 def test_a_key_that_is_not_accepted_is_not_kept(hub: FakeSshd, tmp_path: Path) -> None:
-    said: list[str] = []
-    trust(cluster(tmp_path, hub.port), ["cnat"], lambda _: False, said.append)
-    assert said == ["cnat: not trusted"]
+    with pytest.raises(ObservationError, match=r"^cnat: .* is not trusted"):
+        trust(cluster(tmp_path, hub.port), ["cnat"], lambda *_: False, lambda _: None)
     assert not (tmp_path / "known_hosts").exists()
 
 
@@ -75,23 +76,25 @@ def test_another_key_than_the_trusted_one_is_called_that_and_replaces_it(hub: Fa
     person = Person()
     trust(cluster(tmp_path, hub.port), ["cnat"], person, lambda _: None)
     assert "shows ANOTHER key than the trusted one" in person.asked[0]
+    assert old.fingerprint in person.asked[0]
+    assert person.changes == [True]
     assert hub.host_key.get_base64() in known.read_text()
     assert known.read_text().count(old.get_base64()) == 1
 
 
 def test_a_machine_that_is_not_there_is_said_after_the_others_were_asked(tmp_path: Path) -> None:
     with pytest.raises(ObservationError, match=r"^cnat: no connection to .*; p1: the way to it is closed: "):
-        trust(cluster(tmp_path, closed_port()), [], lambda _: True, lambda _: None)
+        trust(cluster(tmp_path, closed_port()), [], lambda *_: True, lambda _: None)
 
 
 def test_a_stranger_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^p9 is not in the inventory; expected one of cnat, p1$"):
-        trust(cluster(tmp_path, 1), ["p9"], lambda _: True, lambda _: None)
+        trust(cluster(tmp_path, 1), ["p9"], lambda *_: True, lambda _: None)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(hub: FakeSshd, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"known_hosts: cannot be written: "):
-        trust(cluster(tmp_path / "missing", hub.port), ["cnat"], lambda _: True, lambda _: None)
+        trust(cluster(tmp_path / "missing", hub.port), ["cnat"], lambda *_: True, lambda _: None)
 
 
 def test_the_command_enrols_what_the_inventory_names(
@@ -100,5 +103,18 @@ def test_the_command_enrols_what_the_inventory_names(
     file = tmp_path / "cluster.toml"
     file.write_text(f'ssh = {{host = "127.0.0.1", port = {hub.port}}}\n')
     assert cli.main(["trust", "--cluster", str(file), "--yes", "cnat"]) == 0
-    assert capsys.readouterr().out == "cnat: trusted from now on\n"
+    assert capsys.readouterr().out.endswith(
+        f"cnat: {hub.host_key.get_name()} {hub.host_key.fingerprint} is trusted from now on\n"
+    )
     assert (tmp_path / "known_hosts").exists()
+
+
+def test_yes_does_not_replace_a_changed_key_but_replace_does(hub: FakeSshd, tmp_path: Path) -> None:
+    file, old = tmp_path / "cluster.toml", FakeSshd().host_key
+    file.write_text(f'ssh = {{host = "127.0.0.1", port = {hub.port}}}\n')
+    known = tmp_path / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{hub.port} {old.get_name()} {old.get_base64()}\n")
+    assert cli.main(["trust", "--cluster", str(file), "--yes", "cnat"]) == 10
+    assert old.get_base64() in known.read_text()
+    assert cli.main(["trust", "--cluster", str(file), "--replace", "cnat"]) == 0
+    assert hub.host_key.get_base64() in known.read_text()

@@ -14,10 +14,11 @@ def test_keys(verify: Verify) -> None:
     verify()
 
 
-def test_keys_witness(node: Host, node_name: str, cluster: Cluster) -> None:
+def test_keys_witness(node: Host, node_name: str, cluster: Cluster, standing: frozenset[str]) -> None:
     """The machine logs in where the runbook says, and each other end says its own name."""
     is_controller = node_name == cluster.controller.name
-    others = {each.alias: each.name for each in cluster.nodes} if is_controller else {cluster.controller.name: ""}
+    nodes = {each.alias: each.name for each in cluster.nodes if each.name in standing}
+    others = nodes if is_controller else {cluster.controller.name: ""}
     for name, host_name in others.items():
         assert node.check_output(f"{SSH} %s hostname </dev/null", name) == (host_name or name)
     folder = node.file(node.check_output("echo ~/.ssh"))

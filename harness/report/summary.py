@@ -96,7 +96,7 @@ def summarize(record: Record) -> Summary:
     blocked = [one.place for one in outcomes if one.verdict is Verdict.BLOCKED]
     reached = {one.place.step for one in outcomes}
     return Summary(
-        headline=_headline(counts),
+        headline=Headline.DIFFERS if record.other_failures else _headline(counts),
         counts=counts,
         causes=causes,
         orphans=tuple(place for place in blocked if place not in explained),

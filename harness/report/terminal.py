@@ -50,6 +50,7 @@ def summary_lines(record: Record, width: int) -> Iterator[Text]:
     summary = summarize(record)
     yield from _matrix(record, width)
     yield from _causes(summary, record.mode)
+    yield from _other_failures(record)
     yield from _notes(summary)
     yield from _plans(record)
     yield from _repairs(record)
@@ -125,6 +126,11 @@ def _places(places: tuple[Place, ...]) -> str:
     named = ", ".join(_line(str(place)) for place in places[:MAX_PLACES])
     more = len(places) - MAX_PLACES
     return f"{len(places)}: {named}" + (f" and {more} more" if more > 0 else "")
+
+
+def _other_failures(record: Record) -> Iterator[Text]:
+    for name in record.other_failures:
+        yield Text(f"  failed beside the steps: {_line(name)}", "red")
 
 
 def _notes(summary: Summary) -> Iterator[Text]:
