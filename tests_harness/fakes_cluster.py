@@ -14,6 +14,7 @@ from harness.steps.network_boot import AtBoot
 from harness.steps.network_gateway import NAT_UNIT, UNIT_PATH, Gateway, judge_gateway
 from tests_harness.fakes import documented_cluster
 from tests_harness.fakes_fail2ban import good_fail2ban
+from tests_harness.fakes_keys import good_keys, good_ssh_config
 from tests_harness.fakes_system import good_system, good_updates
 
 if TYPE_CHECKING:
@@ -121,5 +122,7 @@ def good_cluster() -> dict[str, list[Mapping[str, object]]]:
         "system": [good_system()],
         "updates": [good_updates()],
         "hosts": [good_hosts()],
+        "ssh_config": [good_ssh_config()],
+        "keys": [good_keys()],
         "fail2ban": [good_fail2ban()],
     }

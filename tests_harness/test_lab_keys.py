@@ -326,28 +326,31 @@ BROKEN = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def watched(green: Lab) -> Lab:
+    """With fail2ban at both ends."""
+    for node in ("cnat", "p1"):
+        on(green, node, INSTALL, 300)
+    return green
+
+
 class TestNoBan:
     """However often a run looks at broken keys, nobody is banned."""
 
-    @pytest.fixture(scope="class", autouse=True)
-    def _fail2ban(self, green: Lab) -> None:
-        for node in ("cnat", "p1"):
-            on(green, node, INSTALL, 300)
-
     @pytest.mark.parametrize(("node", "breakage", "times"), BROKEN)
     def test_many_runs_leave_the_banned_list_empty(
-        self, green: Lab, monkeypatch: pytest.MonkeyPatch, node: str, breakage: str, times: int
+        self, watched: Lab, monkeypatch: pytest.MonkeyPatch, node: str, breakage: str, times: int
     ) -> None:
-        monkeypatch.setenv("HATCHECK_LAB", green.layout.name)
-        on(green, node, f'su pi -c "{breakage}"' if "config" in breakage else breakage)
+        monkeypatch.setenv("HATCHECK_LAB", watched.layout.name)
+        on(watched, node, f'su pi -c "{breakage}"' if "config" in breakage else breakage)
         for one in ("cnat", "p1"):
-            on(green, one, ": > /var/log/auth.log")
+            on(watched, one, ": > /var/log/auth.log")
         for _ in range(times):
             assert _look_at_keys() == {("p1", Verdict.DIFFERS)}
         for one in ("cnat", "p1"):
-            assert on(green, one, FILTERED).strip() == "0 matched"
-            assert "[]" in on(green, one, BANNED)
-        on(green, node, f"rm -f {SSH}/config")
+            assert on(watched, one, FILTERED).strip() == "0 matched"
+            assert "[]" in on(watched, one, BANNED)
+        on(watched, node, f"rm -f {SSH}/config")
 
 
 def _look_at_keys() -> set[tuple[str, Verdict]]:
