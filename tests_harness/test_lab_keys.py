@@ -285,7 +285,8 @@ def test_passwords_end_only_on_advice_and_only_where_the_harness_has_a_key(green
     for node in NODES:
         on(green, node, f"echo '{public}' >> {SSH}/authorized_keys")
     inventory = reports / "cluster.toml"
-    inventory.write_text(f'name = "lab"\n[ssh]\nhost = "{green.access().address}"\nidentity = "mine"\n')
+    cards = 'id = "debian"\ncodenames = ["bookworm"]\narchitecture = "amd64"\n'
+    inventory.write_text(f'[ssh]\nhost = "{green.access().address}"\nidentity = "mine"\n[os]\n{cards}')
     by_password = labkit.run(reports / "password", "--repair", "--advice", *MINE)
     assert "came in by a password" in str(by_password.outcome("keys", "p1").checks)
     assert "passwordauthentication yes" in on(green, "p1", "sshd -T")
