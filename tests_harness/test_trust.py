@@ -109,7 +109,10 @@ def test_the_command_enrols_what_the_inventory_names(
     assert (tmp_path / "known_hosts").exists()
 
 
-def test_yes_does_not_replace_a_changed_key_but_replace_does(hub: FakeSshd, tmp_path: Path) -> None:
+def test_yes_does_not_replace_a_changed_key_but_replace_does(
+    hub: FakeSshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda _: "n")
     file, old = tmp_path / "cluster.toml", FakeSshd().host_key
     file.write_text(f'ssh = {{host = "127.0.0.1", port = {hub.port}}}\n')
     known = tmp_path / "known_hosts"
