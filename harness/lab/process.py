@@ -32,6 +32,9 @@ def start_board(layout: Layout, repository: Path) -> None:
             env=environment,
             start_new_session=True,
         )
+    # Until it has replaced the copy of ourselves, its command line is empty, and it would pass for a stranger.
+    while process.poll() is None and not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+        time.sleep(0.01)
     identity = {"pid": process.pid, "start": _start_time(process.pid)}
     write_atomically(layout.board_pid, json.dumps(identity), 0o600)
     process.returncode = 0  # it is nobody's child from here on; without this, Popen warns when forgotten
