@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from harness.lab import Lab
+from tests_harness.faultkit import make_green
 from tests_harness.labkit import LAB_NAME
 
 if TYPE_CHECKING:
@@ -31,5 +32,13 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="class")
 def bare(lab: Lab) -> Lab:
     """The same lab right after flashing: once for each class that asks for it."""
+    lab.up()
     lab.reset()
+    return lab
+
+
+@pytest.fixture(scope="module")
+def green(lab: Lab) -> Lab:
+    """The lab as `--repair` makes it, all of it: once for each file that asks for it."""
+    make_green(lab)
     return lab

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,17 +10,17 @@ import pytest
 from harness.model import Verdict
 from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, SITE
 from tests_harness import labkit
+from tests_harness.faultkit import Fault, Where, go, on, prove, prove_nothing_is_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from harness.lab import Lab
 
 pytestmark = pytest.mark.lab
 CHOSEN = ("-k", "test_09")
-READY = ("-k", "power or network or arp or system or fail2ban")
-BANS = ("cnat", "bans no machine of the cluster")
+STEPS = ("fail2ban",)
+BANS = ("fail2ban", "cnat", "bans no machine of the cluster")
 CONFFILE = "/etc/fail2ban/jail.d/defaults-debian.conf"
 # A hanging server is killed after a minute and a half; the test need not wait for that.
 HURRY = (
@@ -31,22 +29,13 @@ HURRY = (
 )
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One deliberate damage to the controller: shell text, what differs then, and what takes it back.
-
-    With `undo` only a person can help, and a repair applies nothing; `after` tidies up behind a repair.
-    """
-
-    damage: str
-    differs: frozenset[tuple[str, str]]
-    undo: str = ""
-    after: str = "true"
+def banned(node: str) -> Where:
+    return ("fail2ban", node, "banned on cnat")
 
 
-def fault(damage: str, *aspects: str | tuple[str, str], undo: str = "", after: str = "true") -> Fault:
-    places = frozenset(("cnat", aspect) if isinstance(aspect, str) else aspect for aspect in aspects)
-    return Fault(damage, places, undo, after)
+def fault(damage: str, *aspects: str | Where, undo: str = "", after: str = "") -> Fault:
+    places = (("fail2ban", "cnat", aspect) if isinstance(aspect, str) else aspect for aspect in aspects)
+    return Fault("cnat", damage, frozenset(places), undo=undo, after=after)
 
 
 AGREES, TESTED = "server has what its files say", "configuration test"
@@ -88,9 +77,9 @@ FAULTS = {
         "printf '[Definition]\\nfailregex = ^never <HOST>$\\n' > /etc/fail2ban/filter.d/sshd.local",
         "filter sshd catches a failed login", undo="rm /etc/fail2ban/filter.d/sshd.local",
     ),
-    "a node is banned": fault("fail2ban-client set sshd banip 172.19.181.2", ("p2", "banned on cnat"), BANS),
+    "a node is banned": fault("fail2ban-client set sshd banip 172.19.181.2", banned("p2"), BANS),
     "a rule that nobody knows of any more": fault(
-        "iptables -N f2b-old; iptables -A f2b-old -s 172.19.181.3 -j REJECT", ("p3", "banned on cnat"), BANS,
+        "iptables -N f2b-old; iptables -A f2b-old -s 172.19.181.3 -j REJECT", banned("p3"), BANS,
         after="iptables -X f2b-old",
     ),
     "no syslog any more, as on Debian 12": fault(
@@ -98,32 +87,6 @@ FAULTS = {
         after="apt-get -q -y install rsyslog; logger -p auth.info hello; sleep 1",
     ),
 }  # fmt: skip
-
-
-def do(lab: Lab, script: str, node: str = "cnat") -> str:
-    done = lab.exec(node, ["sh", "-c", script], timeout=120)
-    assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
-    return done.stdout.decode()
-
-
-@pytest.fixture(scope="module")
-def green(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """The lab from bare, with fail2ban and what it needs, and nothing else."""
-    lab.reset()
-    done = labkit.run(tmp_path_factory.mktemp("green"), "--repair", *READY)
-    assert done.code == 0, done.said
-    return lab
-
-
-@contextmanager
-def anew_if_this_fails(lab: Lab, folder: Path) -> Iterator[None]:
-    """Let no damage that was not mended show in the tests that follow."""
-    try:
-        yield
-    except BaseException:
-        lab.reset("cnat")
-        labkit.run(folder / "anew", "--repair", *READY)
-        raise
 
 
 def test_a_second_repair_does_nothing_at_all(green: Lab, tmp_path: Path) -> None:
@@ -134,61 +97,49 @@ def test_a_second_repair_does_nothing_at_all(green: Lab, tmp_path: Path) -> None
 
 
 def test_the_packaged_file_is_as_the_package_has_it(green: Lab) -> None:
-    assert do(green, f"cat {CONFFILE}") == "[sshd]\nenabled = true\n"
+    assert on(green, "cnat", f"cat {CONFFILE}") == "[sshd]\nenabled = true\n"
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_differs_exactly_there_and_is_mended(green: Lab, tmp_path: Path, name: str) -> None:
-    with anew_if_this_fails(green, tmp_path):
-        _try_fault(green, tmp_path, FAULTS[name])
+def test_a_fault_differs_exactly_there_and_is_mended(green: Lab, name: str) -> None:
+    prove(green, FAULTS[name], "fail2ban")
 
 
-def _try_fault(lab: Lab, folder: Path, fault: Fault) -> None:
-    do(lab, fault.damage)
-    seen = labkit.run(folder / "seen", *CHOSEN)
-    assert seen.differing() == {("fail2ban", *one) for one in fault.differs}, seen.said
-    bad = {f"fail2ban[{node}]" for node, _ in fault.differs}
-    assert {where for where, verdict in seen.verdicts().items() if verdict is not Verdict.OK} == bad, seen.said
-    done = labkit.run(folder / "done", "--repair", *CHOSEN)
-    if fault.undo:
-        assert (done.code, done.applied()) == (1, 0), done.said
-        do(lab, fault.undo)
-    else:
-        assert done.code == 0, done.said
-        do(lab, fault.after)
-    again = labkit.run(folder / "again", "--repair", *CHOSEN)
-    assert (again.code, again.applied()) == (0, 0), again.said
-
-
-def test_a_node_that_recidive_bans_is_freed_though_it_cannot_be_reached(green: Lab, tmp_path: Path) -> None:
-    do(green, "fail2ban-client set recidive banip 172.19.181.4; sleep 1")
-    seen = labkit.run(tmp_path / "seen", *CHOSEN)
+def test_a_node_that_recidive_bans_is_freed_though_it_cannot_be_reached(green: Lab) -> None:
+    on(green, "cnat", "fail2ban-client set recidive banip 172.19.181.4; sleep 1")
+    seen = go(green, "verify", STEPS)
     assert seen.verdicts()["fail2ban[p4]"] is Verdict.BLOCKED
-    assert seen.differing() >= {("fail2ban", *BANS)}
+    assert seen.differing() >= {BANS}
     assert "p4 by jail recidive" in seen.outcome("fail2ban", "cnat").reason
-    done = labkit.run(tmp_path / "done", "--repair", *CHOSEN)
+    done = go(green, "repair", STEPS)
     assert done.code == 0, done.said
     assert done.verdicts()["fail2ban[cnat]"] is Verdict.REPAIRED
 
 
-def test_advice_is_followed_when_asked_and_then_holds(green: Lab, tmp_path: Path) -> None:
-    done = labkit.run(tmp_path / "done", "--repair", "--advice", *CHOSEN)
+def test_advice_is_followed_when_asked_and_then_holds(green: Lab) -> None:
+    done = go(green, "repair", STEPS, advice=True)
     assert done.code == 0, done.said
-    assert "172.19.181.0/24" in do(green, "fail2ban-client get sshd ignoreip; fail2ban-client get recidive ignoreip")
-    again = labkit.run(tmp_path / "again", "--repair", "--advice", *CHOSEN)
+    assert "172.19.181.0/24" in on(
+        green, "cnat", "fail2ban-client get sshd ignoreip; fail2ban-client get recidive ignoreip"
+    )
+    again = go(green, "repair", STEPS, advice=True)
     assert (again.code, again.applied()) == (0, 0), again.said
 
 
 def test_five_bans_make_a_recidivist(green: Lab) -> None:
     """The documented hour, for an address that is nobody's."""
     for _ in range(5):
-        do(green, "fail2ban-client set sshd banip 192.0.2.77; sleep 1.1; fail2ban-client set sshd unbanip 192.0.2.77")
+        on(
+            green,
+            "cnat",
+            "fail2ban-client set sshd banip 192.0.2.77; sleep 1.1; fail2ban-client set sshd unbanip 192.0.2.77",
+        )
     deadline = time.monotonic() + 30
-    while "192.0.2.77" not in do(green, "fail2ban-client status recidive") and time.monotonic() < deadline:
+    while "192.0.2.77" not in on(green, "cnat", "fail2ban-client status recidive") and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert "-s 192.0.2.77/32" in do(green, "iptables -w -S f2b-recidive")
-    do(green, "fail2ban-client unban 192.0.2.77")
-    assert "192.0.2.77" not in do(green, "iptables -w -S")
+    assert "-s 192.0.2.77/32" in on(green, "cnat", "iptables -w -S f2b-recidive")
+    on(green, "cnat", "fail2ban-client unban 192.0.2.77")
+    assert "192.0.2.77" not in on(green, "cnat", "iptables -w -S")
 
 
 def test_a_stranger_is_banned_and_released_and_leaves_nothing(green: Lab, tmp_path: Path) -> None:
@@ -202,3 +153,7 @@ def test_a_stranger_is_banned_and_released_and_leaves_nothing(green: Lab, tmp_pa
 def _without_chains(lines: list[str]) -> list[str]:
     """fail2ban makes the chain of a jail at its first ban, and keeps it."""
     return [line for line in lines if "f2b-" not in line]
+
+
+def test_nothing_is_left_of_all_this(green: Lab) -> None:
+    prove_nothing_is_left(green)

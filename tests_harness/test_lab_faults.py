@@ -8,16 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.apply import lock_out_others
-from harness.model import Mode, Outcome, Place, Verdict
+from harness.lab import NODES
 from harness.reach import find_cluster
-from harness.session import Request, open_connections, run_live
+from harness.session import open_connections
 from tests_harness import labkit
+from tests_harness.faultkit import Fault, Where, at, go, on, prove, prove_nothing_is_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from harness.lab import Lab
 
 pytestmark = pytest.mark.lab
-NODES = ("cnat", "p1", "p2", "p3", "p4")
 STEPS = ("power", "network", "arp", "hosts")
 CHOSEN = ("-k", "power or network or arp or hosts")
-WAIT = 3.0  # seconds; the lab's nodes answer at once, and silent ones need not cost more
 HOSTS, LEFT_BESIDE = "/etc/hosts", "/etc/.hosts.hatcheck"
 SYSCTL, LATER = "/etc/sysctl.d/99-zz-clusterhat.conf", "/etc/sysctl.d/99-zzz.conf"
 UNIT, TOOL = "/etc/systemd/system/clusterhat-nat.service", "/usr/sbin/clusterctrl"
@@ -47,31 +45,17 @@ NAT_NOW, NAT_LATER = "MASQUERADE for 172.19.181.0/24", "MASQUERADE after a reboo
 PATHS = "ping to and from the others"
 
 
-@dataclass(frozen=True)
-class Fault:
-    """Damage by shell text on one node, and what differs then as (step, node, aspect).
-
-    `unknown` are places that nothing can be said of. Without `undo` a repair mends it; with it only a person can.
-    """
-
-    node: str
-    damage: str
-    want: tuple[tuple[str, str, str], ...] = ()
-    unknown: tuple[str, ...] = ()
-    undo: str = ""
-    is_mended: bool = False
-
-    @property
-    def expects_repair(self) -> bool:
-        return self.is_mended or not self.undo
+def name_of(peer: str, *nodes: str) -> frozenset[Where]:
+    return frozenset(("hosts", node, f"address of {peer}") for node in nodes)
 
 
-def name_of(peer: str, *nodes: str) -> tuple[tuple[str, str, str], ...]:
-    return tuple(("hosts", node, f"address of {peer}") for node in nodes)
+def network(node: str, *aspects: str) -> frozenset[Where]:
+    return at("network", node, *aspects)
 
 
-def network(node: str, *aspects: str) -> tuple[tuple[str, str, str], ...]:
-    return tuple(("network", node, aspect) for aspect in aspects)
+def later(node: str, damage: str, aspect: str, undo: str = "") -> Fault:
+    """What only shows at the next boot, so not to everyday commands."""
+    return Fault(node, damage, network(node, aspect), undo=undo, unseen=(f"network[{node}]",))
 
 
 FAULTS = {
@@ -86,90 +70,94 @@ FAULTS = {
     "hosts: two addresses": Fault("p1", f"echo 10.9.9.9 pi2 foreign >> {HOSTS}", name_of("pi2", "p1")),
     "hosts: loopback lost": Fault("p3", f"sed -i /^127.0.0.1/d {HOSTS}", name_of("localhost", "p3")),
     "hosts: IPv6 loopback lost": Fault(
-        "p3", f"sed -i /^::1/d {HOSTS}", (("hosts", "p3", "IPv6 loopback has its name"),)
+        "p3", f"sed -i /^::1/d {HOSTS}", at("hosts", "p3", "IPv6 loopback has its name")
     ),
-    "hosts: mode 600": Fault("p4", f"chmod 600 {HOSTS}", (("hosts", "p4", f"{HOSTS} may be read by everybody"),)),
+    "hosts: mode 600": Fault("p4", f"chmod 600 {HOSTS}", at("hosts", "p4", f"{HOSTS} may be read by everybody")),
     "hosts: trailing garbage": Fault("p4", f"head -c 3000 /dev/zero | tr '\\0' '\\377' >> {HOSTS}"),
     "hosts: ten thousand lines": Fault(
         "p1", f"seq 10000 | sed 's/^/10.1.1.1 foreign/' >> {HOSTS}; sed -i /pi4/d {HOSTS}", name_of("pi4", "p1"),
-        undo=f"[ $(grep -c foreign[0-9] {HOSTS}) = 10000 ] && sed -i /foreign[0-9]/d {HOSTS}", is_mended=True,
+        after=f"[ $(grep -c foreign[0-9] {HOSTS}) = 10000 ] && sed -i /foreign[0-9]/d {HOSTS}",
     ),
     "hosts: a peer on the loopback line": Fault(
         "p1", f"echo ::1 pi2 >> {HOSTS}", name_of("pi2", "p1"), undo=f"sed -i '/^::1 pi2/d' {HOSTS}"
     ),
     "hosts: a link": Fault(
         "p1", f"mv {HOSTS} /etc/real; ln -s real {HOSTS}; sed -i /pi4/d /etc/real", name_of("pi4", "p1"),
-        undo=f"[ -L {HOSTS} ] && mv -T /etc/real {HOSTS}", is_mended=True,
+        after=f"[ -L {HOSTS} ] && mv -T /etc/real {HOSTS}",
     ),
     "network: forwarding off": Fault("cnat", "sysctl -qw net.ipv4.ip_forward=0", network("cnat", FORWARD_NOW)),
-    "network: sysctl file emptied": Fault("cnat", f": > {SYSCTL}", network("cnat", FORWARD_LATER)),
-    "network: a later file says 0": Fault(
-        "cnat", f"echo net.ipv4.ip_forward=0 > {LATER}", network("cnat", FORWARD_LATER), undo=f"rm {LATER}"
+    "network: sysctl file emptied": later("cnat", f": > {SYSCTL}", FORWARD_LATER),
+    "network: a later file says 0": later(
+        "cnat", f"echo net.ipv4.ip_forward=0 > {LATER}", FORWARD_LATER, undo=f"rm {LATER}"
     ),
     "network: MASQUERADE deleted": Fault("cnat", "iptables -t nat -F POSTROUTING", network("cnat", NAT_NOW)),
     "network: MASQUERADE overruled": Fault(
         "cnat", "iptables -t nat -I POSTROUTING -s 172.19.181.0/24 -j RETURN", network("cnat", NAT_NOW),
-        undo="iptables -t nat -D POSTROUTING -s 172.19.181.0/24 -j RETURN",
+        undo="iptables -t nat -D POSTROUTING -s 172.19.181.0/24 -j RETURN", unseen=("network[cnat]",),
     ),
-    "network: unit disabled": Fault("cnat", "systemctl -q disable clusterhat-nat", network("cnat", NAT_LATER)),
-    "network: unit edited": Fault("cnat", f"sed -i s/MASQUERADE/ACCEPT/ {UNIT}", network("cnat", NAT_LATER)),
+    "network: unit disabled": later("cnat", "systemctl -q disable clusterhat-nat", NAT_LATER),
+    "network: unit edited": later("cnat", f"sed -i s/MASQUERADE/ACCEPT/ {UNIT}", NAT_LATER),
     "network: cable out of the bridge": Fault(
         "cnat", "ip link set ethpi3 nomaster", network("cnat", "ethpi3 is a port of"), unknown=("power[p3]",)
+    ),
+    "network: somebody shuts the way out": Fault(
+        "cnat", "iptables -I FORWARD -i br0 ! -o br0 -j DROP", network("cnat", "FORWARD lets the nodes out"),
+        undo="iptables -D FORWARD -i br0 ! -o br0 -j DROP", unseen=("network[cnat]",),
     ),
     "network: default route lost": Fault("p2", "ip route del default", network("p2", "default route")),
     "network: FORWARD is DROP": Fault(
         "cnat", "iptables -P FORWARD DROP; iptables -F FORWARD",
         network("cnat", "FORWARD lets the nodes out", "nodes reach each other through it"),
-        undo="iptables -P FORWARD ACCEPT", is_mended=True,
+        after="iptables -P FORWARD ACCEPT", unseen=("network[cnat]",),
     ),
-    "network: wrong address at the next boot": Fault(
+    "network: wrong address at the next boot": later(
         "p2", "grep -rl 172.19.181.2 /etc/network /etc/dhcp | xargs sed -i s/172.19.181.2/172.19.181.22/",
-        network("p2", "usb0 after a reboot"),
+        "usb0 after a reboot",
     ),
     "network: pings are dropped": Fault(
         "p2", DROP_PING.format("-A"), network("p2", PATHS), undo=DROP_PING.format("-D")
     ),
     "network: Docker took the subnet": Fault(
         "cnat", "ip link add docker9 type bridge; ip addr add 172.19.0.1/16 dev docker9; ip link set docker9 up",
-        network("cnat", "no other network overlaps"), undo="ip link del docker9",
+        network("cnat", "no other network overlaps"), undo="ip link del docker9", unseen=("network[cnat]",),
     ),
     "network: a second address": Fault(
         "p3", "ip addr add 172.19.181.99/24 dev usb0", network("p3", "address of usb0"),
-        undo="ip addr del 172.19.181.99/24 dev usb0",
+        undo="ip addr del 172.19.181.99/24 dev usb0", unseen=("network[p3]",),
     ),
     "network: ip says nonsense": Fault(
         "p1", "printf '#!/bin/sh\\necho [{;\\n' > /usr/local/sbin/ip; chmod +x /usr/local/sbin/ip",
         unknown=("network[p1]",), undo="rm /usr/local/sbin/ip",
     ),
     "arp: pinned to a stranger": Fault(
-        "cnat", PINNED.format("09", "permanent"), (("arp", "cnat", "no wrong MAC is pinned"),), ("power[p3]",)
+        "cnat", PINNED.format("09", "permanent"), at("arp", "cnat", "no wrong MAC is pinned"), unknown=("power[p3]",)
     ),
     "arp: pinned to a neighbour": Fault(
         "cnat", PINNED.format("02", "permanent"),
-        (("arp", "cnat", "no wrong MAC is pinned"), ("arp", "cnat", "every MAC stands for one address")),
-        ("power[p3]",),
+        at("arp", "cnat", "no wrong MAC is pinned", "every MAC stands for one address"), unknown=("power[p3]",),
     ),
     "arp: pinned as it should be": Fault(
-        "cnat", PINNED.format("03", "permanent"), undo="ip neigh del 172.19.181.3 dev br0", is_mended=True
+        "cnat", PINNED.format("03", "permanent"), after="ip neigh del 172.19.181.3 dev br0"
     ),
     "arp: table emptied": Fault("cnat", "ip neigh flush all"),
     "arp: another MAC": Fault(
-        "p3", NEW_MAC.format("00:22:82:ff:ff:63"), (("arp", "p3", "MAC of 172.19.181.3 on br0"),),
+        "p3", NEW_MAC.format("00:22:82:ff:ff:63"), at("arp", "p3", "MAC of 172.19.181.3 on br0"),
         undo=NEW_MAC.format("00:22:82:ff:ff:03"),
     ),
     "arp: seen on another wire": Fault(
         "cnat", "ip neigh replace 172.19.181.2 lladdr 00:22:82:ff:ff:02 dev eth0 nud reachable",
-        (("arp", "p2", "172.19.181.2 is seen on br0 only"),), undo="ip neigh del 172.19.181.2 dev eth0",
+        at("arp", "p2", "172.19.181.2 is seen on br0 only"), undo="ip neigh del 172.19.181.2 dev eth0",
     ),
     "power: no software": Fault(
         "cnat", f"mv {TOOL} /root/",
-        (("power", "cnat", "clusterctrl installed"), ("power", "cnat", "clusterhat installed")), undo=HAT_BACK,
+        at("power", "cnat", "clusterctrl installed", "clusterhat installed"), undo=HAT_BACK,
+        unseen=("power[cnat]",),
     ),
     "power: HAT says nonsense": Fault("cnat", HAT_SAYS.format("echo oops"), unknown=("power[cnat]",), undo=HAT_BACK),
     "power: HAT says nothing": Fault("cnat", HAT_SAYS.format("true"), unknown=("power[cnat]",), undo=HAT_BACK),
     "power: HAT calls living nodes off": Fault(
         "cnat", HAT_SAYS.format("echo p1:0; echo p2:1; echo p3:1; echo p4:1"),
-        (("power", "p1", "HAT port p1 powered"),), undo=HAT_BACK,
+        at("power", "p1", "HAT port p1 powered"), undo=HAT_BACK, unseen=("power[p1]",),
     ),
     "power: no board": Fault(
         "cnat", "mv /run/clusterctrl/board.sock /run/clusterctrl/x", unknown=("power[cnat]",),
@@ -182,7 +170,7 @@ FAULTS = {
     ),
     "power: a login that talks": Fault(
         "p3", "cp /home/pi/.bashrc /root/; sed -i '1i head -c 99999 /dev/urandom; echo hello >&2' /home/pi/.bashrc",
-        undo="cp /root/.bashrc /home/pi/", is_mended=True,
+        after="cp /root/.bashrc /home/pi/",
     ),
     "power: a login that ends": Fault(
         "p3", "cp /home/pi/.bashrc /root/; sed -i '1i exit 3' /home/pi/.bashrc", unknown=("power[p3]",),
@@ -195,55 +183,10 @@ FAULTS = {
 }  # fmt: skip
 
 
-def go(lab: Lab, mode: Mode) -> labkit.Finished:
-    """One run inside this process: three of them cost what one pytest costs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HATCHECK_LAB", lab.layout.name)
-        found = find_cluster("lab")
-        cluster = found.model_copy(update={"ssh": found.ssh.model_copy(update={"wait": WAIT})})
-        places = frozenset(Place(step, node) for step in STEPS for node in NODES)
-        with contextlib.closing(open_connections(cluster)) as connections:
-            request = Request(cluster, mode, frozenset(STEPS), places)
-            record = run_live(request, connections, lambda _line: None).record
-    is_met = all(outcome.verdict.is_met for outcome in record.outcomes)
-    return labkit.Finished(0 if is_met else 1, _words(record.outcomes), record, None)
-
-
-def shell(lab: Lab, node: str, text: str) -> str:
-    """Run shell text as root on a node, out of band; it must succeed."""
-    done = lab.exec(node, ["sh", "-c", text])
-    assert done.returncode == 0, done.stderr
-    return done.stdout.decode(errors="replace")
-
-
-@pytest.fixture(scope="module")
-def green(lab: Lab) -> Lab:
-    lab.reset()
-    done = labkit.run(lab.layout.state / "reports", "--repair", *CHOSEN)
-    assert done.code == 0, done.said
-    return lab
-
-
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_a_fault_is_seen_exactly_there_and_mended_or_left_to_a_person(green: Lab, fault: Fault) -> None:
-    try:
-        shell(green, fault.node, fault.damage)
-        seen = go(green, "verify")
-        assert seen.differing() == set(fault.want), seen.said
-        assert _strays(seen, fault) == {}
-        mended = go(green, "repair")
-        if fault.expects_repair:
-            assert mended.code == 0, mended.said
-            assert go(green, "repair").applied() == 0
-        else:
-            assert mended.applied() == 0, mended.said
-            assert _without_advice(mended) == set()
-    finally:
-        if fault.undo:
-            shell(green, fault.node, fault.undo)
-        shell(green, "cnat", "ip neigh flush all")
-    after = go(green, "verify" if fault.undo and not fault.is_mended else "repair")
-    assert (after.code, after.applied()) == (0, 0), after.said
+    prove(green, fault, *STEPS)
+    on(green, "cnat", "ip neigh flush all")  # else an address that was silent stays so for some seconds
 
 
 class TestUnwritable:
@@ -263,16 +206,16 @@ class TestUnwritable:
         ],
     )  # fmt: skip
     def test_a_file_that_cannot_be_changed_stays_whole(self, green: Lab, damage: str, undo: str) -> None:
-        shell(green, "p1", f"sed -i /pi4/d {HOSTS}")
-        before = shell(green, "p1", f"cat {HOSTS}")
-        shell(green, "p1", damage)
+        on(green, "p1", f"sed -i /pi4/d {HOSTS}")
+        before = on(green, "p1", f"cat {HOSTS}")
+        on(green, "p1", damage)
         try:
-            said = [go(green, "repair").outcome("hosts", "p1").reason for _ in range(2)]
+            said = [go(green, "repair", STEPS).outcome("hosts", "p1").reason for _ in range(2)]
             assert all("is left as it was" in reason for reason in said), said
-            assert shell(green, "p1", f"cat {HOSTS}; ls {LEFT_BESIDE} 2>/dev/null || true") == before
+            assert on(green, "p1", f"cat {HOSTS}; ls {LEFT_BESIDE} 2>/dev/null || true") == before
         finally:
-            shell(green, "p1", undo)
-        assert go(green, "repair").code == 0
+            on(green, "p1", undo)
+        assert go(green, "repair", STEPS).code == 0
 
 
 class TestAtOnceAndKilled:
@@ -290,16 +233,16 @@ class TestAtOnceAndKilled:
     @pytest.mark.parametrize("seconds", [0.9, 1.3, 1.7, 2.4])
     def test_after_a_kill_the_next_repair_finishes_the_work(self, green: Lab, tmp_path: Path, seconds: float) -> None:
         for node in NODES:
-            shell(green, node, f"sed -i '/pi/d; /foreign/d' {HOSTS}; seq 500 | sed 's/^/10.1.1.1 foreign/' >> {HOSTS}")
-        shell(green, "cnat", f"rm -f {SYSCTL} {UNIT}; sysctl -qw net.ipv4.ip_forward=0; iptables -t nat -F")
+            on(green, node, f"sed -i '/pi/d; /foreign/d' {HOSTS}; seq 500 | sed 's/^/10.1.1.1 foreign/' >> {HOSTS}")
+        on(green, "cnat", f"rm -f {SYSCTL} {UNIT}; sysctl -qw net.ipv4.ip_forward=0; iptables -t nat -F")
         _kill_midway(green, tmp_path, seconds)
-        done = go(green, "repair")
+        done = go(green, "repair", STEPS)
         assert done.code == 0, done.said
-        assert go(green, "repair").applied() == 0
+        assert go(green, "repair", STEPS).applied() == 0
         for node in NODES:
-            left = shell(green, node, "find /etc /var/backups/hatcheck -name '.*.hatcheck' -o -name '*.part'")
+            left = on(green, node, "find /etc /var/backups/hatcheck -name '.*.hatcheck' -o -name '*.part'")
             assert left == "", node
-            assert shell(green, node, f"grep -c foreign {HOSTS}; sed -i /foreign/d {HOSTS}") == "500\n"
+            assert on(green, node, f"grep -c foreign {HOSTS}; sed -i /foreign/d {HOSTS}") == "500\n"
 
     def test_a_node_that_dies_in_the_middle_ends_no_run(self, green: Lab, tmp_path: Path) -> None:
         with _started(green, tmp_path) as process:
@@ -329,23 +272,5 @@ def _kill_midway(lab: Lab, folder: Path, seconds: float) -> None:
         process.send_signal(signal.SIGKILL)
 
 
-def _strays(seen: labkit.Finished, fault: Fault) -> dict[str, str]:
-    """The places that are not ok though neither damaged nor waiting for one that is."""
-    known = {*(f"{step}[{node}]" for step, node, _ in fault.want), *fault.unknown}
-    assert seen.record
-    return {
-        str(outcome.place): outcome.reason
-        for outcome in seen.record.outcomes
-        if outcome.verdict is not Verdict.OK and str(outcome.place) not in known and str(outcome.cause) not in known
-    }
-
-
-def _without_advice(done: labkit.Finished) -> set[str]:
-    """The differences that say neither what to do nor do it."""
-    assert done.record
-    checks = (check for outcome in done.record.outcomes for check in outcome.checks)
-    return {check.aspect for check in checks if not check.holds and check.level == "must" and not check.by_hand}
-
-
-def _words(outcomes: tuple[Outcome, ...]) -> str:
-    return "\n".join(f"{one.place} {one.verdict}: {one.reason}" for one in outcomes if one.verdict is not Verdict.OK)
+def test_nothing_is_left_of_all_this(green: Lab) -> None:
+    prove_nothing_is_left(green)

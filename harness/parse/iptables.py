@@ -25,15 +25,13 @@ SHORT = {
     "--src": "-s",
     "--destination": "-d",
     "--dst": "-d",
+    "--in-interface": "-i",
     "--out-interface": "-o",
     "--jump": "-j",
+    "--goto": "-g",
 }
 # A rule with only these conditions beside source and output interface still takes every packet of its source.
 HARMLESS = {"--comment", "--to-source", "--random", "--random-fully", "--persistent"}
-ANSWERS = tuple(
-    ("-m", module, option, "RELATED,ESTABLISHED")
-    for module, option in (("conntrack", "--ctstate"), ("state", "--state"))
-)
 MULTICAST = IPv4Network("224.0.0.0/4")
 
 
@@ -120,27 +118,12 @@ def masquerades(nat: Table, subnet: IPv4Network, bridge: str, exits: Collection[
     """
     passed: set[str | None] = set()
     for match in filter(None, (_match(rule, subnet, bridge) for rule in nat.chain("POSTROUTING"))):
-        is_way_out = match.out is None or not exits or any(_is_interface(exit_, match.out) for exit_ in exits)
+        is_way_out = match.out is None or not exits or any(is_interface(exit_, match.out) for exit_ in exits)
         if match.target in {"MASQUERADE", "SNAT"} and is_way_out and not passed & {None, match.out}:
             return True
         if match.target in {"ACCEPT", "RETURN", "DROP"}:
             passed.add(match.out)
     return False
-
-
-def forwards(filters: Table, bridge: str) -> bool:
-    """Whether FORWARD lets packets come out of the bridge, and answers go back into it.
-
-    True by policy ACCEPT, or by a plain ACCEPT for each way there or in DOCKER-USER. A DROP in front of them is
-    not looked for. Raises ObservationError where the listing has no chain FORWARD.
-    """
-    if filters.policy("FORWARD") == "ACCEPT":
-        return True
-    rules = [rule.tokens for chain in ("FORWARD", "DOCKER-USER") for rule in filters.chain(chain)]
-    out, answers = ("-i", bridge), ("-o", bridge)
-    ways_out = {(*out, "-j", "ACCEPT"), (*out, "!", *answers, "-j", "ACCEPT")}
-    ways_in = {(*answers, "-j", "ACCEPT"), *((*answers, *state, "-j", "ACCEPT") for state in ANSWERS)}
-    return not ways_out.isdisjoint(rules) and not ways_in.isdisjoint(rules)
 
 
 @dataclass(frozen=True)
@@ -153,9 +136,9 @@ class _Match:
 
 def _match(rule: Rule, subnet: IPv4Network, bridge: str) -> _Match | None:
     target, out = "", None
-    for is_not, option, value in _options(rule.tokens):
+    for is_not, option, value in options(rule.tokens):
         if option == "-s":
-            is_taken = any(subnet.overlaps(net) if is_not else subnet.subnet_of(net) for net in _nets(value))
+            is_taken = any(subnet.overlaps(net) if is_not else subnet.subnet_of(net) for net in nets(value))
             if is_taken is is_not:
                 return None
         elif option == "-o":
@@ -164,21 +147,22 @@ def _match(rule: Rule, subnet: IPv4Network, bridge: str) -> _Match | None:
             target = value
         elif not _is_harmless(option, value, subnet, is_not=is_not):
             return None
-    return None if out is not None and _is_interface(bridge, out) else _Match(target, out)
+    return None if out is not None and is_interface(bridge, out) else _Match(target, out)
 
 
 def _is_harmless(option: str, value: str, subnet: IPv4Network, *, is_not: bool) -> bool:
     if option == "-d":
         # `! -d` of the subnet itself only leaves out what does not leave it.
-        return is_not and all(net.subnet_of(subnet) or net.subnet_of(MULTICAST) for net in _nets(value))
+        return is_not and all(net.subnet_of(subnet) or net.subnet_of(MULTICAST) for net in nets(value))
     return option in HARMLESS or (option, value) == ("-m", "comment")
 
 
-def _is_interface(name: str, pattern: str) -> bool:
+def is_interface(name: str, pattern: str) -> bool:
+    """Whether an interface is meant by a name, or by the beginning of one and a plus."""
     return name.startswith(pattern[:-1]) if pattern.endswith("+") else name == pattern
 
 
-def _options(tokens: Iterable[str]) -> Iterator[tuple[bool, str, str]]:
+def options(tokens: Iterable[str]) -> Iterator[tuple[bool, str, str]]:
     """Each option as (negated, option, first value or ""); a further value comes as an option of its own."""
     words = deque(tokens)
     while words:
@@ -190,7 +174,8 @@ def _options(tokens: Iterable[str]) -> Iterator[tuple[bool, str, str]]:
         yield is_not, SHORT.get(option, option), words.popleft() if has_value else ""
 
 
-def _nets(value: str) -> list[IPv4Network]:
+def nets(value: str) -> list[IPv4Network]:
+    """The networks of `-s` or `-d`; ObservationError for what is no address."""
     try:
         return [IPv4Network(part, strict=False) for part in value.split(",")]
     except ValueError:

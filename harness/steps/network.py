@@ -11,6 +11,7 @@ from harness.parse import ip, pings, sysctl, units
 from harness.step import LookFrom, expect
 from harness.steps.network_boot import TOOLS, AtBoot, Wish, judge_boot, observe_boot
 from harness.steps.network_gateway import (
+    DROP_INS,
     FORWARD,
     NAT_UNIT,
     RULES_PATH,
@@ -69,7 +70,7 @@ def _enabled_units(node: NodeAccess) -> tuple[str, ...]:
 def _observe_gateway(node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...]) -> Gateway:
     gateway = Gateway(
         sysctl.number(node.ask("sysctl -n %s", FORWARD)),
-        node.files(RULES_PATH, UNIT_PATH, *SYSCTL_PATTERNS),
+        node.files(RULES_PATH, UNIT_PATH, *DROP_INS, *SYSCTL_PATTERNS),
         node.ask("iptables -w -t nat -S", root=True),
         node.ask("iptables -w -S", root=True),
         tuple(route.dev for route in routes if route.dst == "default" and route.dev),
@@ -115,7 +116,8 @@ def _judge_address(name: str, wish: Wish, state: State, cluster: Cluster) -> Ite
     found = [str(one) for one in link.ipv4 if one == address or one.ip in cluster.subnet]
     yield expect(
         name, f"address of {interface}", want=str(address), seen=", ".join(found) or "none in the cluster's subnet",
-        fix=() if address in link.ipv4 else (add,), by_hand="take the other addresses of the subnet off this machine",
+        # Beside another one the right address would not mend it, and none is ever taken away from here.
+        fix=() if found else (add,), by_hand=f"leave this machine {address} and no other address of the subnet",
     )  # fmt: skip
 
 

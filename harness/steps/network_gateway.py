@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.model import Check, Run, Write
 from harness.node import File
 from harness.parse import iptables, sysctl
+from harness.parse.forward import obstacle
 from harness.step import expect
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from harness.inventory import Cluster
 
 FORWARD = "net.ipv4.ip_forward"
+FORWARD_TOO = "net.ipv4.conf.all.forwarding"  # another name of the same switch of the kernel
 SYSCTL_PATTERNS = (
     "/etc/sysctl.d/*.conf",
     "/run/sysctl.d/*.conf",
@@ -28,6 +30,10 @@ SYSCTL_PATH = "/etc/sysctl.d/99-zz-clusterhat.conf"
 RULES_PATH = "/etc/iptables/rules.v4"
 NAT_UNIT = "clusterhat-nat.service"
 UNIT_PATH = f"/etc/systemd/system/{NAT_UNIT}"
+# What may overrule the unit, whatever its own file says.
+DROP_INS = tuple(
+    f"{home}/systemd/system/{NAT_UNIT}.d/*.conf" for home in ("/etc", "/run", "/usr/local/lib", "/usr/lib")
+)
 # A unit that adds each of its rules if it is missing. Loading a saved rule set instead would wipe the chains of Docker
 # and fail2ban.
 UNIT_TEXT = """\
@@ -59,6 +65,11 @@ class Gateway:
     exits: tuple[str, ...] = ()
 
     @property
+    def overruled_by(self) -> tuple[str, ...]:
+        """Files that may change what our unit does."""
+        return tuple(path for path in self.files if f"{NAT_UNIT}.d/" in path)
+
+    @property
     def first_jump(self) -> str:
         """The chain for a rule that must come before Docker's own."""
         return "DOCKER-USER" if "DOCKER-USER" in self.forward else "FORWARD"
@@ -80,10 +91,13 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
         fix=() if _is_there(seen.nat, nat) else (_ensure(name, nat, "translate the nodes' addresses on the way out"),),
         by_hand="a rule in front of it takes the packets: see `iptables -t nat -S`",
     )  # fmt: skip
-    forwards = iptables.forwards(iptables.table(seen.forward), bridge)
+    hindrance = obstacle(iptables.table(seen.forward), bridge, cluster.subnet, seen.exits)
+    # Our rules go to the end: they help against a policy, not against somebody's rule in front of them.
+    fix = tuple(_ensure(name, rule, "let the nodes' packets out and the answers in") for rule in forward)
     yield expect(
-        name, "FORWARD lets the nodes out", want="yes", seen=_yes(forwards),
-        fix=tuple(_ensure(name, rule, "let the nodes' packets out and the answers in") for rule in forward),
+        name, "FORWARD lets the nodes out", want="yes", seen=f"no: {hindrance}" if hindrance else "yes",
+        fix=() if hindrance.startswith("rule") else fix,
+        by_hand="a rule of somebody's stops the nodes' packets: see `iptables -S`, and where it comes from",
     )  # fmt: skip
     unit = seen.files.get(UNIT_PATH)
     text = _unit_text(cluster)
@@ -92,24 +106,30 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
         fix=(
             *_written(name, UNIT_PATH, unit, text, "add the NAT rule at every boot"),
             Run(name, ("systemctl", "enable", NAT_UNIT), "start it at boot"),
-        ),
+        ) if not seen.overruled_by else (),
+        by_hand=f"{', '.join(seen.overruled_by)} may change what {NAT_UNIT} does: take it away",
     )  # fmt: skip
 
 
 def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
     texts = [(path, file.content.decode(errors="replace")) for path, file in seen.files.items() if "sysctl.d" in path]
-    setting = sysctl.persistent(texts, FORWARD)
+    setting, same = sysctl.persistent(texts, FORWARD), sysctl.persistent(texts, FORWARD_TOO)
+    # Whichever of the two names the boot sets last counts, and nothing promises which that is.
+    is_overruled = same is not None and same.value != "1"
+    if same and is_overruled:
+        setting = replace(same, value=f"{same.value} by {FORWARD_TOO}")
+    write = _written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", "forward after a reboot too")
     return expect(
         name, f"{FORWARD} after a reboot", want="1", seen=setting.value if setting else "not set",
-        fix=_written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", "forward after a reboot too"),
-        by_hand=f"{setting.path if setting else 'another file'} sets it after {SYSCTL_PATH}: correct it there",
+        fix=() if is_overruled else write,
+        by_hand=f"{setting.path if setting else 'another file'} sets it beside {SYSCTL_PATH}: correct it there",
     )  # fmt: skip
 
 
 def _has_nat_at_boot(seen: Gateway, enabled: tuple[str, ...], text: str, cluster: Cluster) -> bool:
     """By our unit, or by the saved rules of the CNAT image."""
     unit = seen.files.get(UNIT_PATH)
-    if NAT_UNIT in enabled and unit and unit.content == text.encode():
+    if NAT_UNIT in enabled and unit and unit.content == text.encode() and not seen.overruled_by:
         return True
     saved = seen.files.get(RULES_PATH)
     if "netfilter-persistent.service" not in enabled or not saved:
