@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("hatcheck", description="Helpers around `pytest`, which verifies and repairs.")
+    parser.add_argument("--version", action="version", version=f"hatcheck {version('hatcheck')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("lab", help="the embedded five-node lab: up, down, status, exec, reset, power", add_help=False)
     enrol = commands.add_parser("trust", help="see and accept the machines' ssh host keys")

@@ -30,6 +30,7 @@ WORD_SIZES = {"armhf": 32, "armel": 32, "arm64": 64, "amd64": 64}
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 SHAPES = {
+    "host": "expected a host name or an address alone (user and port have keys of their own)",
     "name": "expected a host name of small letters, digits and hyphens",
     "alias": "expected a host name of small letters, digits and hyphens",
     "address": "expected an IPv4 address like 172.19.181.3",
@@ -52,7 +53,7 @@ class Ssh(_Table):
     command, both in seconds. `direct` skips the jump through the controller.
     """
 
-    host: str = Field(default="cnat.local", min_length=1)
+    host: str = Field(default="cnat.local", pattern=r"^[A-Za-z0-9._:%-]{1,253}$")
     port: int = Field(default=22, ge=1, le=65535)
     user: User = "pi"
     known_hosts: Path = Path("known_hosts")

@@ -22,6 +22,9 @@ COMMAND_NOT_FOUND = 127
 # One header line and then exactly that many bytes, for each file that a pattern meets.
 FILES = 'for f in {}; do [ ! -f "$f" ] || {{ stat -L -c "%s %a %U:%G %n" -- "$f" && cat -- "$f" || exit 9; }}; done'
 
+# A folder in a file's place is no missing file; one that a pattern meets by chance is nobody's concern.
+FOLDERS = 'for f in {}; do [ ! -d "$f" ] || {{ echo "$f is a folder" >&2; exit 9; }}; done'
+
 # Fixed once, so that a step of this machine's own clock during a run does not look like one of a node's.
 EPOCH = time.time() - time.monotonic()
 CLOCK_TRIES = 3
@@ -78,9 +81,12 @@ class NodeAccess:
     def files(self, *patterns: str) -> dict[str, File]:
         """The regular files that shell patterns meet, by path, read as root in one round trip.
 
-        A pattern that meets nothing gives nothing; a file that cannot be read raises ObservationError.
+        A pattern that meets nothing gives nothing; a file that cannot be read raises ObservationError, and so
+        does a folder where a file is asked for by its full name.
         """
-        script = FILES.format(" ".join(map(_quoted_but_globs, patterns)))
+        exact = [shlex.quote(pattern) for pattern in patterns if "*" not in pattern]
+        words = " ".join(map(_quoted_but_globs, patterns))
+        script = "; ".join((FOLDERS.format(" ".join(exact)), FILES.format(words)) if exact else (FILES.format(words),))
         result = self.root.run(script)
         if result.rc:
             raise ObservationError(f"{self.name}: cannot read {', '.join(patterns)}: {_first_line(result.stderr)}")

@@ -255,7 +255,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     record = replace(run.result.record, other_failures=tuple(dict.fromkeys(run.other_failures)))
     run.result = replace(run.result, record=record)
-    run.folder = save(record, run.result.tape, _reports(session.config))
+    run.folder = save(record, run.result.tape, _reports(session.config), tape=str(run.replay or ""))
     _keep_junit(session.config, run.folder / "junit.xml")
     if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         session.exitstatus = summarize(record).headline.exit_code
@@ -270,7 +270,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     width = shutil.get_terminal_size().columns
     console = Console(file=text, width=width, force_terminal=terminalreporter.hasmarkup, highlight=False)
     render_summary(run.result.record, console)
-    terminalreporter.section(f"{run.result.record.cluster}: {run.mode}")
+    what = f"{run.result.record.mode}, judged again from {run.replay}" if run.replay else run.mode
+    terminalreporter.section(f"{run.result.record.cluster}: {what}")
     terminalreporter.write(text.getvalue())
     if run.folder:
         terminalreporter.write_line(f"report: {os.path.relpath(run.folder / 'report.html')}")

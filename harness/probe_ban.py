@@ -21,10 +21,11 @@ SPACE = "hatcheck-ban"
 LINK = "hcban0"
 NET = "192.0.2"
 CONTROLLER = f"{NET}.254"
+KNOWN = f"/run/{SPACE}.known_hosts"
 MOST_TRIES = 6
 REMOVE = f"""
 for pid in $(ip netns pids {SPACE} 2>/dev/null); do kill -9 "$pid"; done
-ip netns del {SPACE} 2>/dev/null; ip link del {LINK} 2>/dev/null; :
+ip netns del {SPACE} 2>/dev/null; ip link del {LINK} 2>/dev/null; rm -f {KNOWN}
 """
 MAKE = f"""
 set -e
@@ -34,11 +35,13 @@ ip link add {LINK} type veth peer name {LINK} netns {SPACE}
 ip addr add {CONTROLLER}/24 dev {LINK}; ip link set {LINK} up
 for address; do ip -n {SPACE} addr add "$address/24" dev {LINK}; done
 ip -n {SPACE} link set {LINK} up
+sed 's/^/{CONTROLLER} /' /etc/ssh/ssh_host_*_key.pub > {KNOWN}
 """
-# No password and no key is offered: sshd writes down the user that it does not know, and that is what counts.
+# The stranger knows the controller by its own files. He offers no password and no key: sshd writes down the user that
+# it does not know, and that is what counts.
 FAIL = (
     f"ip netns exec {SPACE} timeout 10 ssh -F /dev/null -b %s -o BatchMode=yes -o PubkeyAuthentication=no"
-    " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5"
+    f" -o StrictHostKeyChecking=yes -o UserKnownHostsFile={KNOWN} -o ConnectTimeout=5"
     f" hatcheck-nobody@{CONTROLLER} true"
 )
 GREET = (

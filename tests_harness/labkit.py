@@ -75,12 +75,13 @@ def run(reports: Path, *options: str, environment: dict[str, str] | None = None)
     if not any(option.startswith(("--cluster", "--replay")) for option in options):
         command.append("--cluster=lab")
     variables = {**user_environment(), "HATCHECK_LAB": LAB_NAME, "COLUMNS": "160", **(environment or {})}
-    before = _latest(reports)
+    before = _folders(reports)
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=900, check=False)
     said = done.stdout + done.stderr
-    folder = _latest(reports)
-    if folder is None or folder == before:
+    made = _folders(reports) - before
+    if not made:
         return Finished(done.returncode, said, None, None)
+    (folder,) = made
     return Finished(done.returncode, said, _record(folder), folder)
 
 
@@ -105,9 +106,8 @@ def routes_of_this_machine() -> str:
     return subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
 
 
-def _latest(reports: Path) -> Path | None:
-    link = reports / "latest"
-    return link.resolve() if link.exists() else None
+def _folders(reports: Path) -> set[Path]:
+    return {path for path in reports.glob("[0-9]*") if path.is_dir()}
 
 
 def _record(folder: Path) -> Record:

@@ -227,6 +227,15 @@ def test_a_file_is_read_byte_for_byte_with_mode_and_owner(hub: FakeSshd, known: 
     )
 
 
+def test_a_folder_in_a_files_place_is_no_missing_file(hub: FakeSshd, known: Path, tmp_path: Path) -> None:
+    trusted(known, hub)
+    with (
+        reaching(known, hub.port) as connections,
+        pytest.raises(ObservationError, match=f"cannot read .*: {tmp_path} is a folder"),
+    ):
+        connections.access("cnat").files(f"{tmp_path}/*.conf", str(tmp_path))
+
+
 def test_a_command_that_hangs_is_ended_and_the_node_goes_on(hub: FakeSshd, known: Path, tmp_path: Path) -> None:
     trusted(known, hub)
     pid = tmp_path / "pid"

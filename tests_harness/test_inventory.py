@@ -124,6 +124,9 @@ def test_paths_are_relative_to_the_folder_of_the_inventory(tmp_path: Path) -> No
             'subnet = "172.19.181.1/24"', ("subnet: expected an IPv4 network", "172.19.181.1/24"), id="subnet"
         ),
         pytest.param('ssh = {host = ""}', ("ssh.host", "got ''"), id="host"),
+        pytest.param(
+            'ssh = {host = "pi@cnat"}', ("ssh.host: expected a host name or an address alone",), id="user in the host"
+        ),
         pytest.param("ssh = {port = 0}", ("ssh.port", "greater than or equal to 1", "got 0"), id="port"),
         pytest.param('ssh = {port = "twenty"}', ("ssh.port", "integer", "'twenty'"), id="type"),
         pytest.param('ssh = {user = "Pi;"}', ("ssh.user", "'Pi;'"), id="user"),

@@ -85,6 +85,10 @@ FAULTS = {
         "p1", f"mv {HOSTS} /etc/real; ln -s real {HOSTS}; sed -i /pi4/d /etc/real", name_of("pi4", "p1"),
         after=f"[ -L {HOSTS} ] && mv -T /etc/real {HOSTS}",
     ),
+    "hosts: a folder in its place": Fault(
+        "p1", f"mv {HOSTS} /etc/real; mkdir {HOSTS}", unknown=("system[p1]",),
+        undo=f"rmdir {HOSTS}; mv /etc/real {HOSTS}",
+    ),
     "network: forwarding off": Fault("cnat", "sysctl -qw net.ipv4.ip_forward=0", network("cnat", FORWARD_NOW)),
     "network: sysctl file emptied": later("cnat", f": > {SYSCTL}", FORWARD_LATER),
     "network: a later file says 0": later(

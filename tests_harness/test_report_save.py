@@ -124,3 +124,17 @@ def test_hostile_text_is_harmless_and_bounded_in_the_result(text: str, tmp_path:
     assert not re.search(rb"[^\n -~]", result)
     TypeAdapter(Record).validate_python(json.loads(result)["record"])
     assert json.loads((folder / "tape.json").read_bytes()) == text
+
+
+def test_a_tape_that_is_judged_again_is_no_latest_run_and_says_so(tmp_path: Path) -> None:
+    run = save(RUN, "", tmp_path)
+    again = save(RUN, "", tmp_path, tape="kept/tape.json")
+    assert (tmp_path / "latest").resolve() == run
+    assert "judged again from kept/tape.json" in (again / "report.html").read_text()
+    assert "judged again" not in (run / "report.html").read_text()
+
+
+def test_the_page_finds_the_documentation_wherever_it_lies(tmp_path: Path) -> None:
+    page = save(RUN, "", tmp_path / "far" / "away") / "report.html"
+    (first, *_) = re.findall(r'href="([^"]+)/hosts[.]md"', page.read_text())
+    assert (page.parent / first / "hosts.md").is_file()

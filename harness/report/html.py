@@ -42,11 +42,17 @@ class Section:
     cells: tuple[Outcome | None, ...]
 
 
-def render_html(record: Record) -> str:
-    """The page; pure, the same record always gives the same text."""
+def render_html(record: Record, *, pages: str = "../../docs/steps", tape: str = "") -> str:
+    """The page; pure, the same record always gives the same text.
+
+    `pages` is where the steps' documentation is, as seen from the page; `tape` names the tape that was judged
+    again (none: this was a run on the machines).
+    """
     page = _environment().get_template("report.html.j2")
     return page.render(
         record=record,
+        pages=pages,
+        tape=tape,
         summary=summarize(record),
         nodes=nodes_of(record),
         sections=_sections(record),
@@ -66,7 +72,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters.update(
-        anchor=anchor, count=count, duration=duration, page=_page, lines=lines, what=what, tally=_tally
+        anchor=anchor, count=count, duration=duration, quoted=_quoted, lines=lines, what=what, tally=_tally
     )
     environment.globals.update(
         signs=SIGNS,
@@ -84,16 +90,15 @@ def anchor(place: Place) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", f"{place.step}--{place.node}")[:200]
 
 
+def _quoted(step: str) -> str:
+    return quote(step, safe="", errors="replace")
+
+
 def _show(value: object) -> object:
     """Every text on its way into the page passes here; Markup is what the template itself made."""
     if isinstance(value, Markup):
         return value
     return visible(str(value), keep="\t\n")
-
-
-def _page(step: str) -> str:
-    """The documentation page of a step, as seen from `reports/<time>/`."""
-    return f"../../docs/steps/{quote(step, safe='', errors='replace')}.md"
 
 
 def _sections(record: Record) -> list[Section]:

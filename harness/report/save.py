@@ -24,18 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LATEST = "latest"
+PAGES = Path(__file__).parents[2] / "docs" / "steps"
 MAX_TEXT = 20_000  # characters of one text in result.json
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def save(record: Record, tape_json: str, reports: Path) -> Path:
+def save(record: Record, tape_json: str, reports: Path, *, tape: str = "") -> Path:
     """Write the report folder of a run and point `latest` at it; gives the folder.
+
+    `tape` names the tape that was judged again instead of a run; that leaves `latest` alone.
 
     The folder appears complete or not at all. UsageError where it cannot be written, with nothing half
     done left behind.
     """
     texts = {
-        "report.html": render_html(record),
+        "report.html": render_html(record, pages=os.path.relpath(PAGES, reports.absolute() / LATEST), tape=tape),
         "result.json": result_json(record),
         # What UTF-8 cannot say becomes `\udc..`, which is just JSON's own way to write it.
         "tape.json": tape_json,
@@ -43,7 +46,8 @@ def save(record: Record, tape_json: str, reports: Path) -> Path:
     try:
         reports.mkdir(parents=True, exist_ok=True)
         folder = _place(_write(texts, reports), reports, _stamp(record.started))
-        _point(reports / LATEST, folder.name)
+        if not tape:
+            _point(reports / LATEST, folder.name)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"{reports}: the report of this run cannot be saved there: {reason}") from error
