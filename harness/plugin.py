@@ -6,31 +6,24 @@ import io
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.junitxml import xml_key  # pytest has no public name for its JUnit writer
 from rich.console import Console
 
-from harness import reach, session, tape
+from harness import junit
 from harness.errors import HarnessError, ObservationError, UsageError
-from harness.model import Check, Mode, Outcome, Place, Verdict
-from harness.progress import Progress
-from harness.report.save import save
-from harness.report.summary import summarize
+from harness.model import Check, Place, Verdict
 from harness.report.terminal import render_summary
-from harness.session import Request, Result
+from harness.run import KEY, Run, step_of
 
 if TYPE_CHECKING:
     from testinfra.host import Host
 
-    from harness.connect import Connections
     from harness.inventory import Cluster
 
 Verify = Callable[[], None]
-KEY = pytest.StashKey["Run"]()
 DEFAULT_CLUSTER = "cluster.toml"
 UNHEARD = "unheard"  # a witness of a place that is not well anyway
 LETTERS: dict[str, tuple[str, str, tuple[str, dict[str, bool]]]] = {
@@ -39,66 +32,6 @@ LETTERS: dict[str, tuple[str, str, tuple[str, dict[str, bool]]]] = {
     Verdict.UNKNOWN: ("unknown", "?", ("UNKNOWN", {"red": True})),
     UNHEARD: ("witnesses not heard", "-", ("NOT HEARD", {})),
 }
-
-
-class Run:
-    """What the options ask for, and what came of it."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.replay: Path | None = config.option.replay and Path(config.option.replay)
-        self.cluster: Cluster = self._find_cluster()
-        self.mode: Mode = "repair" if config.option.repair else "plan" if config.option.plan else "verify"
-        self.result: Result | None = None
-        self.folder: Path | None = None
-        self.other_failures: list[str] = []
-        self._connections: Connections | None = None
-
-    def _find_cluster(self) -> Cluster:
-        if self.replay:
-            return session.request_of(tape.read(self.replay), str(self.replay)).cluster
-        return reach.find_cluster(self.config.option.cluster, direct=self.config.option.direct)
-
-    @property
-    def connections(self) -> Connections:
-        """The run's connections; every question of the session shares them."""
-        if self._connections is None:
-            self._connections = session.open_connections(self.cluster)
-        return self._connections
-
-    def outcome(self, place: Place) -> Outcome | None:
-        """What became of a place, if the run went there."""
-        return self.result.record.outcome(place) if self.result else None
-
-    def carry_out(self, items: list[pytest.Item], write: Callable[[str], None]) -> None:
-        """Run the loop for the steps of these items."""
-        steps = frozenset(filter(None, map(step_of, items)))
-        if not steps:
-            self.without_junit()
-            return
-        if self.replay:
-            self.result = session.replay(self.replay)
-            return
-        chosen = frozenset(place for item in items if (place := place_of(item)) and "verify" in _fixtures(item))
-        request = Request(self.cluster, self.mode, steps, chosen, self.config.option.advice)
-        with Progress(write) as say:
-            self.result = session.run_live(request, self.connections, say)
-
-    def without_junit(self) -> None:
-        """A session that is no run leaves no report, so no JUnit file that nobody asked for."""
-        if self.config.option.xmlpath == str(_spare_junit(self.config)):
-            self.config.pluginmanager.unregister(self.config.stash[xml_key])
-            del self.config.stash[xml_key]
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count failures that are not the outcome of a step: witnesses, and tests of the user's own."""
-        if report.failed and "verdict" not in dict(report.user_properties):
-            self.other_failures.append(report.nodeid)
-
-    def close(self) -> None:
-        """End the connections."""
-        if self._connections:
-            self._connections.close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -133,8 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(run, "hatcheck-run")
-    if not option.xmlpath:
-        option.xmlpath = str(_spare_junit(config))
+    junit.ask(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -142,7 +74,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     run = config.stash.get(KEY, None)
     if run:
         run.close()
-        _spare_junit(config).unlink(missing_ok=True)
+        junit.clean(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -168,7 +100,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     try:
         session.config.stash[KEY].carry_out(session.items, reporter.write_line if reporter else print)
     except HarnessError as error:
-        session.config.stash[KEY].without_junit()
+        junit.drop(session.config)
         raise pytest.UsageError(str(error)) from error
 
 
@@ -253,12 +185,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run = session.config.stash[KEY]
     if run.result is None:
         return
-    record = replace(run.result.record, other_failures=tuple(dict.fromkeys(run.other_failures)))
-    run.result = replace(run.result, record=record)
-    run.folder = save(record, run.result.tape, _reports(session.config), tape=str(run.replay or ""))
-    _keep_junit(session.config, run.folder / "junit.xml")
+    exit_code = run.leave_report(run.result)
     if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-        session.exitstatus = summarize(record).headline.exit_code
+        session.exitstatus = exit_code
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -277,37 +206,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"report: {os.path.relpath(run.folder / 'report.html')}")
 
 
-def step_of(item: pytest.Item) -> str | None:
-    """The step that an item reports on or witnesses."""
-    marker = item.get_closest_marker("step")
-    return str(marker.args[0]) if marker else None
-
-
-def place_of(item: pytest.Item) -> Place | None:
-    """The step and node of an item, if it has both."""
-    step, call = step_of(item), getattr(item, "callspec", None)
-    return Place(step, call.params["node_name"]) if step and call and "node_name" in call.params else None
-
-
-def _fixtures(item: pytest.Item) -> tuple[str, ...]:
-    return tuple(getattr(item, "fixturenames", ()))
-
-
 def _report(check: Check) -> None:
     if check.holds or check.level == "advice":
         return
     by_hand = f"; {check.by_hand}" if check.by_hand and not check.fix else ""
     pytest.fail(f"{check.node}: {check.aspect}: want {check.want}, saw {check.seen}{by_hand}", pytrace=False)
-
-
-def _keep_junit(config: pytest.Config, target: Path) -> None:
-    """Put pytest's JUnit file into the report, too; and only there where nobody asked for one."""
-    written = Path(config.option.xmlpath)
-    if not written.exists():
-        return
-    shutil.copyfile(written, target)
-    if written == _spare_junit(config):
-        config.stash[xml_key].logfile = str(target)
 
 
 def _check_root(config: pytest.Config) -> None:
@@ -318,11 +221,3 @@ def _check_root(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"write --{name}={value} with an equals sign: pytest takes a path after a space for tests"
             )
-
-
-def _spare_junit(config: pytest.Config) -> Path:
-    return _reports(config) / f".junit-{os.getpid()}.xml"
-
-
-def _reports(config: pytest.Config) -> Path:
-    return config.rootpath / str(config.option.reports)
