@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Where = tuple[str, str, str]  # step, node, aspect
 EVERYTHING = tuple(map(name_of, steps.STEPS))
-JUDGED = {Verdict.OK, Verdict.DIFFERS}
 WAIT = 3.0  # seconds; the lab's nodes answer at once, and silent ones need not cost more
 
 
@@ -112,9 +111,19 @@ def prove(lab: Lab, fault: Fault, *chosen: str) -> None:
 
 
 def contradictions(seen: Finished, theirs: dict[str, bool]) -> set[str]:
-    """The places that one judge calls good and the other bad; a place that is blocked or unknown is not judged."""
-    ours = {place: verdict is Verdict.OK for place, verdict in seen.verdicts().items() if verdict in JUDGED}
+    """The places that one judge calls good and the other bad; of blocked and unknown ones nothing is claimed."""
+    ours = _judged(seen)
     return {place for place in ours.keys() & theirs.keys() if ours[place] != theirs[place]}
+
+
+def _judged(seen: Finished) -> dict[str, bool]:
+    """A plan also judges what is behind the first difference, though it calls it blocked."""
+    assert seen.record
+    looked = {str(one.place): one.checks for one in seen.record.outcomes if one.verdict is not Verdict.UNKNOWN}
+    return {
+        place: all(check.holds for check in checks if check.level == "must")
+        for place, checks in looked.items() if checks
+    }  # fmt: skip
 
 
 def prove_nothing_is_left(lab: Lab) -> None:

@@ -37,7 +37,8 @@ system() {
   case " $(id -nG pi) " in *" sudo "*) ;; *) return 1 ;; esac
   getent passwd pi | { IFS=: read -r _ _ _ _ _ home shell; grep -qx "$shell" /etc/shells && [ -O "$home" ]; } || return 1
   getent ahostsv4 "$me" >/dev/null && . /etc/os-release && [ "$VERSION_CODENAME" = bookworm ] || return 1
-  [ "$(dpkg --print-architecture)" = amd64 ]
+  [ "$(sudo dpkg --print-architecture)" = amd64 ] || return 1
+  sudo df -B1 --output=size,avail / | tail -n 1 | { read -r _ free _; [ "$free" -gt 100000000 ]; }
 }
 
 updates() {
@@ -85,7 +86,11 @@ fail2ban() {
   [ "$(sudo fail2ban-client get sshd maxretry; sudo fail2ban-client get sshd bantime)" = "5
 120" ] && [ "$(sudo fail2ban-client get recidive bantime)" = 3600 ] || return 1
   sudo fail2ban-client get sshd actions | grep -qw iptables || return 1
-  ! sudo iptables-save | grep -q -- '-s 172.19.181.[0-9]*/32 -j REJECT'
+  rules=$(sudo iptables-save)
+  for peer in 1 2 3 4; do
+    case $rules in *"-s $net.$peer/32 -j REJECT"*) say fail2ban p$peer 1 ;; esac
+  done
+  case $rules in *"-s $net."*" -j REJECT"*) return 1 ;; esac
 }
 
 say power $me 0

@@ -33,9 +33,11 @@ def banned(node: str) -> Where:
     return ("fail2ban", node, "banned on cnat")
 
 
-def fault(damage: str, *aspects: str | Where, undo: str = "", after: str = "") -> Fault:
+def fault(damage: str, *aspects: str | Where, undo: str = "", after: str = "", is_unseen: bool = False) -> Fault:
+    """`is_unseen`: what fail2ban-client says of the values that the runbook names does not show it."""
     places = (("fail2ban", "cnat", aspect) if isinstance(aspect, str) else aspect for aspect in aspects)
-    return Fault("cnat", damage, frozenset(places), undo=undo, after=after)
+    unseen = ("fail2ban[cnat]",) if is_unseen else ()
+    return Fault("cnat", damage, frozenset(places), undo=undo, after=after, unseen=unseen)
 
 
 AGREES, TESTED = "server has what its files say", "configuration test"
@@ -52,7 +54,7 @@ FAULTS = {
         f"rm {SITE}; systemctl restart fail2ban; sleep 1", "sshd bantime", "sshd action", "jail recidive is on"
     ),
     "edited and reloaded": fault(f"sed -i s/120/1d/ {SITE}; fail2ban-client reload", "sshd bantime"),
-    "edited but not reloaded": fault(f"sed -i 's/maxretry = 5/maxretry = 50/' {SITE}", AGREES),
+    "edited but not reloaded": fault(f"sed -i 's/maxretry = 5/maxretry = 50/' {SITE}", AGREES, is_unseen=True),
     "set by hand": fault("fail2ban-client set sshd maxretry 50", "sshd maxretry", AGREES),
     "as the runbook does it: a reload drops the new action": fault(
         f"mv {SITE} /tmp/site; systemctl restart fail2ban; sleep 1; mv /tmp/site {SITE}; fail2ban-client reload",
@@ -71,11 +73,13 @@ FAULTS = {
         f"rm {AUTH_LOG}; systemctl restart fail2ban; sleep 2", TESTED, "sshd's log is kept", "fail2ban runs"
     ),
     "its own log is gone": fault(f"rm {OWN_LOG}", TESTED, "recidive's log is kept"),
-    "its own log says too little": fault("fail2ban-client set loglevel ERROR", "recidive's log is kept"),
+    "its own log says too little": fault(
+        "fail2ban-client set loglevel ERROR", "recidive's log is kept", is_unseen=True
+    ),
     "nobody writes the log": fault("systemctl stop syslog.socket rsyslog", "sshd's log is kept"),
     "a filter that catches nothing": fault(
         "printf '[Definition]\\nfailregex = ^never <HOST>$\\n' > /etc/fail2ban/filter.d/sshd.local",
-        "filter sshd catches a failed login", undo="rm /etc/fail2ban/filter.d/sshd.local",
+        "filter sshd catches a failed login", is_unseen=True, undo="rm /etc/fail2ban/filter.d/sshd.local",
     ),
     "a node is banned": fault("fail2ban-client set sshd banip 172.19.181.2", banned("p2"), BANS),
     "a rule that nobody knows of any more": fault(

@@ -285,17 +285,18 @@ BROKEN = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="class")
+def watched(green: Lab) -> Iterator[Lab]:
+    """With fail2ban at both ends, which forgets nothing for an hour."""
+    for node in UNWATCH:
+        on(green, node, WATCH, 300)
+    yield green
+    for node, script in UNWATCH.items():
+        on(green, node, script, 300)
+
+
 class TestNoBan:
     """However often a run looks at broken keys, nobody is banned, and no line is written that would count."""
-
-    @pytest.fixture(scope="class")
-    def watched(self, green: Lab) -> Iterator[Lab]:
-        """With fail2ban at both ends, which forgets nothing for an hour."""
-        for node in UNWATCH:
-            on(green, node, WATCH, 300)
-        yield green
-        for node, script in UNWATCH.items():
-            on(green, node, script, 300)
 
     @pytest.mark.parametrize("breakage", BROKEN)
     def test_fifty_runs_leave_the_banned_list_empty(self, watched: Lab, breakage: str) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.lab import NODES
-from harness.model import Verdict
 from tests_harness import second_judge
 from tests_harness.faultkit import EVERYTHING, contradictions, go
 
@@ -23,7 +22,6 @@ def test_they_agree_on_bare_nodes(bare: Lab) -> None:
     assert contradictions(ours, theirs) == set()
     bad = {place for place, is_good in theirs.items() if not is_good}
     assert bad >= {"network[cnat]", "updates[cnat]", "fail2ban[cnat]", *(f"hosts[{node}]" for node in NODES)}
-    assert {place for place, verdict in ours.verdicts().items() if verdict is Verdict.DIFFERS} >= bad
 
 
 def test_they_agree_on_green_ones(green: Lab) -> None:

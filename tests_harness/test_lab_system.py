@@ -20,8 +20,11 @@ SCRIPT = "/usr/local/sbin/clusterhat-update"
 WANTS = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
 
 
-def fault(step: str, node: str, damage: str, *aspects: str, undo: str = "", after: str = "") -> Fault:
-    return Fault(node, damage, at(step, node, *aspects), undo=undo, after=after)
+def fault(
+    step: str, node: str, damage: str, *aspects: str, undo: str = "", after: str = "", is_unseen: bool = False
+) -> Fault:
+    unseen = (f"{step}[{node}]",) if is_unseen else ()
+    return Fault(node, damage, at(step, node, *aspects), undo=undo, after=after, unseen=unseen)
 
 
 def program(name: str, text: str) -> str:
@@ -65,7 +68,8 @@ FAULTS = {
         undo="mv /usr/lib/os-release.away /usr/lib/os-release",
     ),
     "it did not run at the last boot": fault(
-        "updates", "cnat", f"touch -h -d 2020-01-01 {WANTS}", "last update", undo=f"touch -h {WANTS}"
+        "updates", "cnat", f"touch -h -d 2020-01-01 {WANTS}", "last update", undo=f"touch -h {WANTS}",
+        is_unseen=True
     ),
     "no script": fault("updates", "cnat", f"rm {SCRIPT}", "update script", "every boot updates"),
     "a script that may not be executed": fault("updates", "cnat", f"chmod 644 {SCRIPT}", "update script"),
