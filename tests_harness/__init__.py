@@ -1,4 +1,4 @@
-"""What proves the harness itself."""
+"""The tests that prove the harness itself: offline, and on the lab."""
 
 import pytest
 
