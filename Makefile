@@ -24,7 +24,7 @@ demo: $(READY) ## five bare nodes: what differs, repair, green; then the report
 test: lint types test-offline test-lab ## everything that must hold
 
 test-offline: $(READY) ## tests that need neither root nor a lab
-	@$(BIN)/pytest tests_harness -m "not lab" -q
+	@$(BIN)/pytest tests_harness -m "not lab" -q -n auto
 
 test-lab: $(READY) ## tests on the real five-node lab
 	@bash scripts/test_lab.sh $(BIN)

@@ -25,13 +25,14 @@ def keep(config: pytest.Config, target: Path) -> None:
     if not written.exists():
         return
     shutil.copyfile(written, target)
-    if written == _spare(config):
+    if written == _spare(config) and xml_key in config.stash:
         config.stash[xml_key].logfile = str(target)
 
 
 def drop(config: pytest.Config) -> None:
     """A session that is no run leaves no report, so no JUnit file that nobody asked for."""
-    if config.option.xmlpath == str(_spare(config)):
+    # A worker of pytest-xdist has the option, and leaves the writing to its controller.
+    if config.option.xmlpath == str(_spare(config)) and xml_key in config.stash:
         config.pluginmanager.unregister(config.stash[xml_key])
         del config.stash[xml_key]
 

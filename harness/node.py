@@ -29,6 +29,7 @@ FOLDERS = 'for f in {}; do [ ! -d "$f" ] || {{ echo "$f is a folder" >&2; exit 9
 EPOCH = time.time() - time.monotonic()
 CLOCK_TRIES = 3
 GOOD_CLOCK = 200  # milliseconds of doubt
+BAD_CLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class NodeAccess:
         for _ in range(CLOCK_TRIES - 1):
             if best.doubt > GOOD_CLOCK:
                 best = min(best, self._read_clock(), key=lambda one: one.doubt)
+        if best.doubt > BAD_CLOCK:
+            raise ObservationError(f"{self.name}: its clock cannot be read: each answer took {best.doubt / 500:.1f} s")
         return best
 
     def _read_clock(self) -> Reading:

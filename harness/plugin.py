@@ -187,7 +187,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     exit_code = run.leave_report(run.result)
     if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-        session.exitstatus = exit_code
+        # Outcomes that are all well do not make good what else failed.
+        session.exitstatus = exit_code or exitstatus
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

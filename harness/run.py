@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import junit, reach, session, tape
-from harness.model import Mode, Outcome, Place
+from harness.model import Mode, Outcome, Place, Verdict
 from harness.progress import Progress
 from harness.report.save import save
 from harness.report.summary import summarize
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.inventory import Cluster
 
 KEY = pytest.StashKey["Run"]()
+REPORTED = {str(Verdict.DIFFERS), str(Verdict.UNKNOWN)}  # failures that only repeat an outcome
 
 
 class Run:
@@ -69,7 +70,7 @@ class Run:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count failures that are not the outcome of a step: witnesses, and tests of the user's own."""
-        if report.failed and "verdict" not in dict(report.user_properties):
+        if report.failed and dict(report.user_properties).get("verdict") not in REPORTED:
             self.other_failures.append(report.nodeid)
 
     def leave_report(self, result: Result) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,8 +46,8 @@ class Result:
 
 def run_live(request: Request, connections: Connections, say: Callable[[str], None]) -> Result:
     """Run over ssh. A repair first makes sure that it is the only one of its cluster."""
-    if request.mode == "repair":
-        _lock_if_reachable(request.cluster, connections)
+    if request.mode == "repair" and not _is_locked(request.cluster, connections, say):
+        request = replace(request, chosen=frozenset())
     crew = LiveCrew(connections, say)
     recorder = Recorder(crew)
     started, begun = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
@@ -90,11 +90,13 @@ def _converge(request: Request, crew: Crew) -> tuple[Outcome, ...]:
     return loop.converge()
 
 
-def _lock_if_reachable(cluster: Cluster, connections: Connections) -> None:
+def _is_locked(cluster: Cluster, connections: Connections, say: Callable[[str], None]) -> bool:
     try:
         lock_out_others(connections, cluster.controller.name)
-    except ObservationError:
-        return  # nothing can be repaired without the controller, and the run will say so itself
+    except ObservationError as error:
+        say(f"nothing is mended, for nobody can say whether another repair is at work: {error}")
+        return False
+    return True
 
 
 def _in_question(request: Request, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:

@@ -68,6 +68,7 @@ def test_packets_pass(policy: str, rules: tuple[str, ...]) -> None:
         pytest.param("ACCEPT", ("-o eth0 -j REJECT",), "rule -o eth0 -j REJECT", id="the exit is shut"),
         pytest.param("ACCEPT", ("-j DROP", OUT, BACK), "rule -j DROP", id="before what would let them"),
         pytest.param("ACCEPT", ("-j OURS", "-A OURS -i br+ -j DROP"), "rule -i br+ -j DROP", id="in a chain"),
+        pytest.param("DROP", ("-g OURS", OUT, BACK, "-A OURS -i eth7 -j DROP"), "policy DROP", id="gone to a chain"),
         pytest.param("DROP", ("-j OURS", "-A OURS -j OURS"), "policy DROP", id="a chain that calls itself"),
     ],
 )  # fmt: skip

@@ -127,6 +127,12 @@ def test_other_rule_does_not_translate(rules: list[str]) -> None:
     assert not masquerades(table("".join(f"-A POSTROUTING {rule}\n" for rule in rules)), SUBNET, "br0")
 
 
+def test_what_is_sent_back_before_it_stays_as_it_is_though_the_rule_names_another_way() -> None:
+    nat = table("-A POSTROUTING -o eth0 -j RETURN\n-A POSTROUTING -s 172.19.181.0/24 ! -o br0 -j MASQUERADE\n")
+    assert not masquerades(nat, SUBNET, "br0", ("eth0",))
+    assert masquerades(nat, SUBNET, "br0", ("eth0", "wlan0"))
+
+
 def test_rule_in_another_chain_does_not_translate() -> None:
     assert not masquerades(table(f"-A DOCKER {GOOD}"), SUBNET, "br0")
 

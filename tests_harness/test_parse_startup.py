@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.parse import startup
 from harness.parse.startup import commands, is_update, scripts
 
 ROOTS = "/var/spool/cron/crontabs/root"
@@ -70,3 +71,21 @@ def test_any_text_has_some_commands_or_none(path: str, text: str) -> None:
     for command in commands(path, text):
         assert all(script.startswith("/") for script in scripts(command))
         is_update(command)
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "counts"),
+    [
+        ("/etc/rc.local", 0o755, True), ("/etc/rc.local", 0o644, False), ("/etc/cron.d/update", 0o644, True),
+        ("/etc/cron.d/update.dpkg-old", 0o644, False), ("/etc/crontab", 0o600, True),
+        ("/etc/systemd/system/up.date.service", 0o644, True),
+    ],
+)  # fmt: skip
+def test_a_file_that_nothing_would_run_does_not_count(path: str, mode: int, counts: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert startup.is_run(path, mode) is counts
+
+
+def test_only_cron_reads_crontabs() -> None:
+    assert [path for path in startup.PATTERNS if startup.needs_cron(path)] == [
+        "/var/spool/cron/crontabs/*", "/etc/crontab", "/etc/cron.d/*",
+    ]  # fmt: skip

@@ -26,6 +26,11 @@ LoadState=loaded
 ActiveState=failed
 UnitFileState=disabled
 
+Id=apt-daily.service
+LoadState=loaded
+ActiveState=inactive
+UnitFileState=static
+
 Id=ntp.service
 LoadState=masked
 ActiveState=active
@@ -38,6 +43,7 @@ def test_each_unit_is_told_apart() -> None:
         "ssh.service": Unit(is_there=True, is_active=True, is_enabled=True),
         "dhcpcd.service": Unit(is_there=False, is_active=False, is_enabled=False),
         "cron.service": Unit(is_there=True, is_active=False, is_enabled=False),
+        "apt-daily.service": Unit(is_there=True, is_active=False, is_enabled=False),
         "ntp.service": Unit(is_there=False, is_active=True, is_enabled=False, is_masked=True),
     }
 

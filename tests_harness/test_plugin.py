@@ -166,6 +166,11 @@ def test_a_run_leaves_its_whole_report_and_a_replay_is_not_the_latest(suite: pyt
     assert (report_of(suite) / "tape.json").read_text() == TAPES["differs"].text
 
 
+def test_two_processes_of_xdist_say_the_same(suite: pytest.Pytester) -> None:
+    assert replayed(suite, "good", "-n", "2").ret == 0
+    assert replayed(suite, "differs", "-n", "2").ret == 1
+
+
 def test_the_result_names_the_cause(suite: pytest.Pytester) -> None:
     replayed(suite, "node off")
     summary = json.loads((report_of(suite) / "result.json").read_text())["summary"]
@@ -234,6 +239,13 @@ def test_a_failure_of_a_test_of_the_users_own_is_1_and_its_success_changes_nothi
     suite.makepyfile(test_own="def test_own():\n    assert False\n")
     assert replayed(suite, "good").ret == 1
     assert replayed(suite, "unknown").ret == 1
+
+
+def test_more_than_the_outcome_of_a_good_step_may_fail_in_its_test(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        test_own="import pytest\n@pytest.mark.step('hosts')\ndef test_own(verify):\n    verify()\n    assert False\n"
+    )
+    assert replayed(suite, "good").ret == 1
 
 
 def test_a_file_that_cannot_be_imported_is_2_as_always(suite: pytest.Pytester) -> None:

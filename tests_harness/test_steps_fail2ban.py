@@ -217,6 +217,12 @@ def test_a_banned_machine_differs_under_its_own_name(state: fail2ban.State, acti
     assert in_short(plan(checks)) == actions
 
 
+def test_a_rule_is_left_alone_while_a_server_that_may_know_of_it_is_silent() -> None:
+    checks = judge(replace(with_daemon(server=None), rules=RULES + RULE))
+    assert HERE in differences(checks)
+    assert DROP_RULE not in in_short(plan(checks))
+
+
 @pytest.mark.parametrize(
     "state",
     [

@@ -133,6 +133,7 @@ def test_a_fault_differs_exactly_there(state: system.State, aspects: set[str]) -
         (account(home_owner=None), "pi owns his home",
          [("install", "-d", "-m", "755", "-o", "1000", "-g", "1000", "/home/pi")]),
         (account(home_owner=0), "pi owns his home", [("chown", "--", "1000:1000", "/home/pi")]),
+        (account(account=Account(1000, 1000, "/", "/bin/bash"), home_owner=0), "pi owns his home", []),
         (account(shells=()), "shell of pi", [("usermod", "--shell", "/bin/bash", "pi")]),
         (replace(GOOD, user=None), "user pi",
          [("useradd", "--create-home", "--shell", "/bin/bash", "--groups", "sudo", "pi")]),

@@ -71,8 +71,8 @@ def _fate(filters: Table, chain: str, way: _Way, depth: int = 0) -> tuple[str, s
         if target in {"ACCEPT", "DROP", "REJECT"}:
             return target, f"rule {' '.join(rule.tokens)}"
         found = _fate(filters, target, way, depth + 1) if target and depth < DEPTH else None
-        if found:
-            return found
+        if found or (target and "-g" in rule.tokens):
+            return found  # who goes to a chain does not come back to this one
     return None
 
 

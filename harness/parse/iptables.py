@@ -32,6 +32,7 @@ SHORT = {
 }
 # A rule with only these conditions beside source and output interface still takes every packet of its source.
 HARMLESS = {"--comment", "--to-source", "--random", "--random-fully", "--persistent"}
+TRANSLATING = {"MASQUERADE", "SNAT"}
 MULTICAST = IPv4Network("224.0.0.0/4")
 
 
@@ -116,14 +117,12 @@ def masquerades(nat: Table, subnet: IPv4Network, bridge: str, exits: Collection[
     Chains that POSTROUTING jumps to are not followed. Raises ObservationError for a source that is
     no address.
     """
-    passed: set[str | None] = set()
-    for match in filter(None, (_match(rule, subnet, bridge) for rule in nat.chain("POSTROUTING"))):
-        is_way_out = match.out is None or not exits or any(is_interface(exit_, match.out) for exit_ in exits)
-        if match.target in {"MASQUERADE", "SNAT"} and is_way_out and not passed & {None, match.out}:
-            return True
-        if match.target in {"ACCEPT", "RETURN", "DROP"}:
-            passed.add(match.out)
-    return False
+    found = [match for rule in nat.chain("POSTROUTING") if (match := _match(rule, subnet, bridge))]
+    deciding = [match for match in found if match.target in {*TRANSLATING, "ACCEPT", "RETURN", "DROP"}]
+    # Where nobody knows the exits, any that a rule names may be one.
+    ways = exits or {match.out or "" for match in deciding}
+    first = (next((one for one in deciding if one.out is None or is_interface(way, one.out)), None) for way in ways)
+    return any(match is not None and match.target in TRANSLATING for match in first)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from harness.errors import ObservationError
 from harness.parse.excerpt import excerpt
+from harness.parse.units import STARTED_AT_BOOT
 
 PROPERTIES = (
     "Id", "LoadState", "UnitFileState", "ActiveState", "Result", "ExecMainStatus", "ExecMainStartTimestampMonotonic",
@@ -41,7 +42,7 @@ def oneshot(text: str) -> OneShot:
     status, started = map(int, numbers)
     return OneShot(
         is_there=words["LoadState"] == "loaded",
-        is_enabled=words["UnitFileState"] in {"enabled", "enabled-runtime"},
+        is_enabled=words["UnitFileState"] in STARTED_AT_BOOT,
         is_masked=words["LoadState"] == "masked",
         is_running=words["ActiveState"] in RUNNING or words.get("Job", "0") not in {"", "0"},
         has_run=started > 0,

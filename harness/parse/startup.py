@@ -10,6 +10,7 @@ CRONTABS = "/var/spool/cron/crontabs/"
 PATTERNS = (f"{CRONTABS}*", "/etc/crontab", "/etc/cron.d/*", "/etc/rc.local", "/etc/systemd/system/*.service")
 AT_REBOOT = re.compile(r"\s*@reboot\s+(\S.*)")
 EXEC_START = re.compile(r"\s*ExecStart\s*=\s*[-@:+!]*(\S.*)")
+CRON_NAME = re.compile(r"[A-Za-z0-9_-]+")
 CONTINUED = re.compile(r"\\\r?\n")
 PATH = re.compile(r"(?<![^\s'\"=(;&|])(~?/[A-Za-z0-9_./+-]*[A-Za-z0-9_+-])")
 # For `grep`: which scripts are worth reading.
@@ -27,6 +28,18 @@ def commands(path: str, text: str) -> tuple[str, ...]:
         return tuple(line.strip() for line in lines if line.strip())
     found = _matches(AT_REBOOT, lines)
     return tuple(re.sub(r"(?<![^\s'\"])~/", f"{_home(path)}/", command) for command in found)
+
+
+def is_run(path: str, mode: int) -> bool:
+    """Whether a file of `PATTERNS` counts at all: cron reads no name with a dot, and rc.local must be executable."""
+    if path == "/etc/rc.local":
+        return bool(mode & 0o111)
+    return not path.startswith("/etc/cron.d/") or CRON_NAME.fullmatch(PurePosixPath(path).name) is not None
+
+
+def needs_cron(path: str) -> bool:
+    """Whether it is cron that runs what a file of `PATTERNS` says."""
+    return "cron" in path and not path.endswith(".service")
 
 
 def scripts(command: str) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from harness.errors import ObservationError
 from harness.parse.excerpt import excerpt
 
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState")
-STARTED_AT_BOOT = {"enabled", "enabled-runtime", "generated", "alias", "static"}
+# A static unit waits for another one to want it, and what is enabled in /run is forgotten at the boot.
+STARTED_AT_BOOT = {"enabled", "generated", "alias"}
 
 
 @dataclass(frozen=True)

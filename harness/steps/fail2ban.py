@@ -71,7 +71,9 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         yield from _judge_unit(name, state, daemon, mend)
         yield from _judge_files(name, state, daemon, mend)
         yield from _judge_server(name, state, daemon, mend, cluster)
-    yield from judge_bans(state.rules, daemon.server if daemon else None, cluster)
+    server = daemon.server if daemon else None
+    is_silent = daemon is not None and server is None and state.units[UNIT].is_active
+    yield from judge_bans(state.rules, server, cluster, is_silent=is_silent)
 
 
 def _judge_unit(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterator[Check]:

@@ -134,8 +134,11 @@ def _has_nat_at_boot(seen: Gateway, enabled: tuple[str, ...], text: str, cluster
     saved = seen.files.get(RULES_PATH)
     if "netfilter-persistent.service" not in enabled or not saved:
         return False
-    nat = iptables.tables(saved.content.decode(errors="replace")).get("nat")
-    return nat is not None and iptables.masquerades(nat, cluster.subnet, cluster.controller.bridge, seen.exits)
+    tables, bridge = iptables.tables(saved.content.decode(errors="replace")), cluster.controller.bridge
+    nat, filters = tables.get("nat"), tables.get("filter")
+    if filters and "FORWARD" in filters.policies and obstacle(filters, bridge, cluster.subnet, seen.exits):
+        return False
+    return nat is not None and iptables.masquerades(nat, cluster.subnet, bridge, seen.exits)
 
 
 def _is_there(listing: str, rule: Rule) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from harness.model import Check, Run
@@ -31,7 +32,8 @@ def judge_paths(reached: Mapping[str, Reached], cluster: Cluster, first_jump: st
     is_switch_dead = len(between) > 0 and between <= broken and controller in names and reaches_all
     if between and controller in names:
         bridge = cluster.controller.bridge
-        argv = ("iptables", "-w", "-I", first_jump, "-i", bridge, "-o", bridge, "-j", "ACCEPT")
+        rule = shlex.join((first_jump, "-i", bridge, "-o", bridge, "-j", "ACCEPT"))
+        argv = ("sh", "-c", f"iptables -w -C {rule} 2>/dev/null || iptables -w -I {rule}")
         yield expect(
             controller, "nodes reach each other through it",
             want="yes", seen="no pair of them" if is_switch_dead else "yes",

@@ -84,13 +84,15 @@ def _judge_home(name: str, user: User, who: str) -> Iterator[Check]:
         by_hand=f"`sudo usermod -d /home/{who} {who}` while {who} is not logged in, and move his files there",
     )  # fmt: skip
     make = ("install", "-d", "-m", "755", "-o", str(user.account.uid), "-g", str(user.account.gid), home)
+    mend = (
+        Run(name, make, f"make {home}") if user.home_owner is None
+        else Run(name, ("chown", "--", number, home), f"give {home} back to {who}")
+    )  # fmt: skip
     is_his = user.home_owner == user.account.uid
     yield expect(
         name, f"{who} owns his home", want="yes", seen="yes" if is_his else _owner(user.home_owner),
-        fix=(
-            Run(name, make, f"make {home}") if user.home_owner is None
-            else Run(name, ("chown", "--", number, home), f"give {home} back to {who}"),
-        ),
+        # Where the account's home is somewhere else (/root, even /), nothing there is made his.
+        fix=(mend,) if home == f"/home/{who}" else (), by_hand="see the aspect above: first his home has to be right",
     )  # fmt: skip
 
 

@@ -52,6 +52,8 @@ WHICH = "grep -lsI -D skip -e %s -- /dev/null {}; [ $? -le 2 ]"
 LINK = "find /etc/systemd/system -mindepth 2 -maxdepth 2 -name %s -printf %s"
 EXECUTABLE = 0o111
 
+CRON = "cron.service"
+
 
 @dataclass(frozen=True)
 class Starter:
@@ -81,7 +83,9 @@ class AtBoot:
 def observe_boot(node: NodeAccess) -> AtBoot:
     """Follow every job, unit and boot script to what it runs, and ask systemd about the unit that updates."""
     files = node.files(*startup.PATTERNS)
-    texts = {path: file.content.decode(errors="replace") for path, file in files.items()}
+    texts = {
+        path: file.content.decode(errors="replace") for path, file in files.items() if startup.is_run(path, file.mode)
+    }  # fmt: skip
     commands = [(path, command) for path, text in texts.items() for command in startup.commands(path, text)]
     scripts = sorted({script for _, command in commands for script in startup.scripts(command)})
     updating = _which_update(node, scripts)
@@ -110,10 +114,12 @@ def _starter(path: str, command: str, updating: set[str]) -> Starter | None:
 
 
 def _started(node: NodeAccess, starters: list[Starter]) -> tuple[Starter, ...]:
-    """Those that the next boot will really start; of systemd's units the enabled ones. Ours comes first."""
+    """Those that the next boot will really start: by an enabled unit, their own or cron's. Ours comes first."""
     names = sorted({one.unit for one in starters if one.unit})
-    known = units.units(node.ask(units.command(*names), *names)) if names else {}
-    found = [one for one in starters if not one.unit or (one.unit in known and known[one.unit].is_enabled)]
+    asked = (*names, *((CRON,) if any(startup.needs_cron(one.path) for one in starters) else ()))
+    known = units.units(node.ask(units.command(*asked), *asked)) if asked else {}
+    enabled = {unit for unit, seen in known.items() if seen.is_enabled}
+    found = [one for one in starters if (one.unit or (CRON if startup.needs_cron(one.path) else "")) in {"", *enabled}]
     return tuple(sorted(found, key=lambda one: (one.unit != UNIT, not one.unit, one.path)))
 
 
