@@ -93,6 +93,7 @@ fail2ban() {
   case $rules in *"-s $net."*" -j REJECT"*) return 1 ;; esac
 }
 
+echo # whatever the login said before, our lines begin a line
 say power $me 0
 for step in "$@"; do
   case $step in

@@ -140,6 +140,21 @@ FAULTS = {
         "cnat", PINNED.format("02", "permanent"),
         at("arp", "cnat", "no wrong MAC is pinned", "every MAC stands for one address"), unknown=("power[p3]",),
     ),
+    "arp: pinned without asking ever again": Fault(
+        "cnat", PINNED.format("09", "noarp"), at("arp", "cnat", "no wrong MAC is pinned"), unknown=("power[p3]",)
+    ),
+    "arp: two are pinned": Fault(
+        "cnat", f"{PINNED.format('09', 'permanent')}; {PINNED.format('08', 'permanent').replace('.3 ', '.4 ')}",
+        at("arp", "cnat", "no wrong MAC is pinned"), unknown=("power[p3]", "power[p4]"),
+    ),
+    "arp: two are exchanged": Fault(
+        "cnat", f"{PINNED.format('04', 'permanent')}; {PINNED.format('03', 'permanent').replace('.3 ', '.4 ')}",
+        at("arp", "cnat", "no wrong MAC is pinned"), unknown=("power[p3]", "power[p4]"),
+    ),
+    "arp: a node pins the controller": Fault(
+        "p1", "ip neigh replace 172.19.181.254 lladdr 00:22:82:ff:fe:99 dev usb0 nud permanent",
+        unknown=("power[p1]",), undo="ip neigh del 172.19.181.254 dev usb0",
+    ),
     "arp: pinned as it should be": Fault(
         "cnat", PINNED.format("03", "permanent"), after="ip neigh del 172.19.181.3 dev br0"
     ),
