@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from functools import cache
@@ -76,5 +78,7 @@ def _config(lab: Lab) -> Path:
 
 @cache
 def _folder(_lab: str) -> Path:
-    """Short, for sockets live in it."""
-    return Path(tempfile.mkdtemp(prefix="second-judge-"))
+    """Short, for sockets live in it; gone with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="second-judge-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
