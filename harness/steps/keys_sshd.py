@@ -37,6 +37,10 @@ def judge_sshd(name: str, state: State) -> Iterator[Check]:
     )  # fmt: skip
     if sshd.complaint:
         return
+    yield expect(
+        name, f"sshd lets {state.user} in", want="yes", seen=f"no: {sshd.barrier}" if sshd.barrier else "yes",
+        by_hand="correct that list before sshd is loaded again, or nobody comes in any more; see `sshd -T`",
+    )  # fmt: skip
     wanted = _wanted(state)
     fix = (_write(name, sshd, wanted, "let sshd accept public keys"),) if wanted else ()
     yield expect(name, "sshd accepts public keys", want="yes", seen=sshd.public_keys, fix=fix)

@@ -9,6 +9,7 @@ from harness.errors import ObservationError
 from harness.node import File
 from harness.parse import authorized_keys, ssh_g
 from harness.parse.authorized_keys import Key
+from harness.parse.sshd_access import barrier
 
 if TYPE_CHECKING:
     from harness.node import NodeAccess
@@ -69,13 +70,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class Sshd:
-    """What sshd would do for the login user (`sshd -T`), or its complaint; and the files that say so."""
+    """What sshd would do for the login user (`sshd -T`), or its complaint; and the files that say so.
+
+    `barrier` is the list that keeps him out after the next reload (empty: none does).
+    """
 
     complaint: str
     public_keys: str
     keys_files: tuple[str, ...]
     passwords: str
     files: dict[str, File]
+    barrier: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,7 @@ def _look_at_sshd(node: NodeAccess, user: str, files: dict[str, File]) -> Sshd:
     return Sshd(
         "", ssh_g.one(found, "pubkeyauthentication"), tuple(ssh_g.one(found, "authorizedkeysfile").split()),
         ssh_g.one(found, "passwordauthentication"), files,
+        barrier(found, user, node.ask("id -Gn").split(), other.name, str(other.address)),
     )  # fmt: skip
 
 
