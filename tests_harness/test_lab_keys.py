@@ -133,6 +133,13 @@ def test_a_fault_of_keys_differs_exactly_there_and_is_mended(
     prove(green, Fault(node, f"cd {SSH}; {script}", differing, unseen=unseen), "keys", among=only_p1)
 
 
+def test_a_list_that_keeps_pi_out_is_seen_before_sshd_loads_it(green: Lab) -> None:
+    file = "/etc/ssh/sshd_config.d/zz.conf"
+    damage = f"echo 'AllowUsers nobody' > {file}"
+    barred = Fault("p1", damage, key("p1", "sshd lets pi in"), undo=f"rm {file}", unseen=("keys[p1]",))
+    prove(green, barred, "keys")
+
+
 def test_nothing_is_left_of_a_look(green: Lab, reports: Path) -> None:
     before = labkit.look(green)
     labkit.run(reports, *MINE)
