@@ -1,4 +1,4 @@
-"""Read a user's crontab and append one line to it (runbook L706-710; crontab(5) of Debian's cron)."""
+"""Read a user's crontab, append one line to it or drop its repetitions (runbook L706-710; crontab(5) of Debian)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def variables(text: str) -> dict[str, str]:
 def with_line(content: bytes, line: str) -> bytes:
     """The content with one more job as its last line, all else byte for byte.
 
-    Identical where the job already stands there. Raises UsageError where the line is not one job.
+    Identical where the job already stands there; a CR behind it would make it another. Raises UsageError where the
+    line is not one job.
     """
     try:
         job = entries(line)
@@ -47,10 +48,21 @@ def with_line(content: bytes, line: str) -> bytes:
     if len(job) != 1 or "\n" in line:
         raise UsageError(f"crontab: expected one job to append, got {excerpt(line)}")
     octets = line.strip().encode("utf-8", "surrogateescape")
-    if octets in (present.strip() for present in content.split(b"\n")):
+    if octets in (present.strip(b" \t") for present in content.split(b"\n")):
         return content
     gap = b"\n" if content and not content.endswith(b"\n") else b""
     return content + gap + octets + b"\n"
+
+
+def without_repetitions(content: bytes, line: str) -> bytes:
+    """The content with one job standing there only once, the first time; all else byte for byte."""
+    octets, kept, is_there = line.strip().encode("utf-8", "surrogateescape"), [], False
+    for present in content.split(b"\n"):
+        is_it = present.strip(b" \t") == octets
+        if not (is_it and is_there):
+            kept.append(present)
+        is_there = is_there or is_it
+    return b"\n".join(kept)
 
 
 def _parse(line: str) -> Entry | tuple[str, str] | None:

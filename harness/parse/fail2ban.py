@@ -88,6 +88,19 @@ def log_paths(text: str) -> tuple[str, ...]:
     return tuple(line[3:].strip() for line in lines)
 
 
+def journal_match(text: str) -> tuple[str, ...]:
+    """The words in `get JAIL journalmatch`, as journalctl takes them (none: everything).
+
+    Raises ObservationError for any other text.
+    """
+    head, _, words = text.strip().partition("\n")
+    if head.startswith("No journal match filter"):
+        return ()
+    if not head.startswith("Current match filter"):
+        raise ObservationError(f"fail2ban: expected what a jail takes from the journal, got {excerpt(text)}")
+    return tuple(words.split())
+
+
 def ignored(text: str) -> tuple[str, ...]:
     """The addresses and networks in `get JAIL ignoreip`; ObservationError for any other text."""
     head, *lines = text.strip().split("\n")

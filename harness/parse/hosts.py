@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.parse.excerpt import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 # The C library reads strings: what follows a NUL is as invisible to it as a comment.
 REMARK = re.compile(rb"[#\0]")
@@ -50,47 +50,48 @@ def names(content: bytes) -> dict[str, tuple[str, ...]]:
     return {name: tuple(addresses) for name, addresses in found.items()}
 
 
-def repair(
-    content: bytes,
-    wanted: Mapping[str, Collection[str]],
-    tolerated: Mapping[str, Collection[str]] | None = None,
-) -> bytes:
+def repair(content: bytes, wanted: Mapping[str, Collection[str]]) -> bytes:
     """The content in which each wanted name has its own IPv4 address and no other.
 
-    `wanted` maps an IPv4 address to names. `tolerated` maps a name to IPv4 addresses that may stand beside
-    the wanted one (Debian's own `127.0.1.1 cnat` on cnat itself). Only wrong lines change: a wrong name goes,
-    foreign names, comment, spacing and line ending stay; a line that would keep no name goes, its comment
-    becomes a comment line. What is missing is appended in the file's own line ending. IPv6 lines are foreign,
-    unless they map an IPv4 address (::ffff:10.0.0.1), which the resolver gives to who asks for IPv4.
+    `wanted` maps an IPv4 address to names. Only wrong lines change: a wrong name goes, foreign names, comment,
+    spacing and line ending stay; a line that would keep no name goes, its comment becomes a comment line. What is
+    missing is appended in the file's own line ending. IPv6 lines are foreign, unless they map an IPv4 address
+    (::ffff:10.0.0.1), which the resolver gives to who asks for IPv4.
 
     Raises UsageError where `wanted` has no valid address or name, or gives one name two addresses.
     """
     home = _homes(wanted)
-    beside = ((name.lower(), _address(text)) for name, texts in (tolerated or {}).items() for text in texts)
-    allowed = {*home.items(), *beside}
-    kept: list[bytes] = []
-    missing = dict(home)
-    for raw in _lines(content):
-        line = _parse(raw)
-        if line is None or not isinstance(line.address, IPv4Address):
-            kept.append(raw)
-            continue
-        wrong = {name for name in line.names if name in home and (name, line.address) not in allowed}
-        kept.append(_without(line, wrong) if wrong else raw)
-        for name in line.names:
-            if home.get(name) == line.address:
-                missing.pop(name, None)
-    return _append(b"".join(kept), missing, b"\r\n" if _has_crlf(content) else b"\n")
+    kept = _where(content, lambda name, address: home.get(name, address) == address)
+    present = names(kept)
+    missing = {name: address for name, address in home.items() if str(address) not in present.get(name, ())}
+    return _append(kept, missing, b"\r\n" if _has_crlf(content) else b"\n")
+
+
+def only_at(content: bytes, allowed: Mapping[str, Collection[str]]) -> bytes:
+    """The content in which each of these names, where it stands at all, stands at IPv4 addresses that are allowed.
+
+    All else is as `repair` leaves it.
+    """
+    places = {name.lower(): frozenset(addresses) for name, addresses in allowed.items()}
+    return _where(content, lambda name, address: name not in places or str(address) in places[name])
 
 
 def without_names(content: bytes, address: str, strangers: Collection[str]) -> bytes:
     """The content in which one IPv4 address no longer has these names; all else as `repair` leaves it."""
     unwanted = {name.lower() for name in strangers}
+    return _where(content, lambda name, at: name not in unwanted or str(at) != address)
+
+
+def _where(content: bytes, is_right: Callable[[str, IPv4Address], bool]) -> bytes:
+    """The content in which each name of an IPv4 line is right there; every other line stays."""
     kept: list[bytes] = []
     for raw in _lines(content):
         line = _parse(raw)
-        is_meant = line is not None and str(line.address) == address and not unwanted.isdisjoint(line.names)
-        kept.append(_without(line, unwanted) if line and is_meant else raw)
+        if line is None or not isinstance(line.address, IPv4Address):
+            kept.append(raw)
+            continue
+        wrong = {name for name in line.names if not is_right(name, line.address)}
+        kept.append(_without(line, wrong) if wrong else raw)
     return b"".join(kept)
 
 

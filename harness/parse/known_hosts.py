@@ -8,12 +8,12 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.parse.authorized_keys import KEY
 from harness.parse.excerpt import excerpt
+from harness.parse.ssh_patterns import is_listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -77,7 +77,7 @@ def _known(lines: list[str], name: str) -> Iterator[Known]:
         hosts, blob = match[2].split(","), match[5]
         if any(_is_same(host, name) for host in hosts):
             yield Known(index, blob, is_plain=True)
-        elif _is_met(hosts, name):
+        elif is_listed([host.lower() for host in hosts], name.lower()):
             yield Known(index, blob, is_plain=False)
 
 
@@ -90,16 +90,6 @@ def _is_same(host: str, name: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return base64.b64encode(made.digest()).decode() == digest
-
-
-def _is_met(patterns: list[str], name: str) -> bool:
-    hits = [pattern for pattern in patterns if _is_like(pattern.removeprefix("!").lower(), name.lower())]
-    return bool(hits) and not any(pattern.startswith("!") for pattern in hits)
-
-
-def _is_like(pattern: str, name: str) -> bool:
-    # Only * and ? are special; fnmatch would take [ for a class as well.
-    return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def _line_without(line: str, name: str) -> list[str]:

@@ -19,7 +19,7 @@ from harness.parse.netconfig_words import Configured, Edit, Files, How, Tool, Wi
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Interface
 
-__all__ = ["PATHS", "Configured", "Edit", "How", "Tool", "configured", "with_static"]
+__all__ = ["PATHS", "Configured", "Edit", "How", "Tool", "Wish", "configured", "meets", "with_static"]
 
 # What a caller has to read on a node, in the syntax of a shell; what is not there is left out of `files`.
 PATHS: dict[Tool, tuple[str, ...]] = {
@@ -55,7 +55,7 @@ def configured(files: Files, tool: Tool, interface: str) -> Configured | None:
 def with_static(
     files: Files, tool: Tool, interface: str, address: IPv4Interface, gateway: IPv4Address | None
 ) -> Edit | None:
-    """The edit of one file after which `interface` gets `address`, no other IPv4 address, and `gateway`.
+    """The edit of one file after which `interface` gets `address`, nothing else of its network, and `gateway`.
 
     An address that stands in a dhcpcd fallback profile or a dhclient lease is mended where it stands: the
     ClusterCTRL images keep the name servers beside it. Gateway None means that there shall be none. What is
@@ -68,17 +68,19 @@ def with_static(
     """
     wish = _checked(address, gateway)
     seen = configured(files, tool, interface)
-    if seen is not None and _meets(seen, wish):
+    if seen is not None and meets(seen, wish):
         return Edit(seen.path, files.get(seen.path), files.get(seen.path, b""))
     edit = _EDIT[tool](files, interface, wish) if tool in _EDIT else None
     if edit is None:
         return None
     after = configured({**files, edit.path: edit.after}, tool, interface)
-    return edit if after is not None and _meets(after, wish) else None
+    return edit if after is not None and meets(after, wish) else None
 
 
-def _meets(seen: Configured, wish: Wish) -> bool:
-    return seen.is_automatic and seen.addresses == (wish.address,) and seen.gateway == wish.gateway
+def meets(seen: Configured, wish: Wish) -> bool:
+    """Whether an interface gets at boot what it shall have; an alias in a foreign network does no harm."""
+    is_alone = seen.addresses == (wish.address,) and not any(one.ip in wish.address.network for one in seen.aliases)
+    return seen.is_automatic and is_alone and seen.gateway == wish.gateway
 
 
 def _check_name(interface: str) -> None:

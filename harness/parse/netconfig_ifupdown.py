@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.parse import netconfig_dhclient
@@ -28,8 +29,18 @@ DEFAULT_INDENT = b"    "
 
 
 def configured(files: Files, interface: str) -> Configured | None:
-    """What the stanzas of the interface give it, together; None where they are absent or `manual`."""
+    """What the stanzas of the interface and its aliases give it, together; None where they are absent or `manual`."""
     found = read_interfaces(files)
+    own = _configured(files, found, interface)
+    aliases = [alias for alias in found.aliases(interface) if alias.method == b"static"]
+    if not aliases:
+        return own
+    # An alias is an address of the interface itself, with a name for ifconfig.
+    only = own or Configured((), None, aliases[0].path, is_automatic=True, how="static")
+    return replace(only, aliases=_given(aliases))
+
+
+def _configured(files: Files, found: Interfaces, interface: str) -> Configured | None:
     stanzas = [each for each in found.of(interface) if each.method in {b"static", b"dhcp"}]
     if not stanzas:
         return None
@@ -70,12 +81,16 @@ def edit(files: Files, interface: str, wish: Wish) -> Edit | None:
 
 def _static(stanzas: list[Stanza], *, is_automatic: bool) -> Configured:
     own = [stanza for stanza in stanzas if stanza.method == b"static"]
-    addresses = tuple(filter(None, map(_address, own)))
+    addresses = _given(own)
     if len(addresses) < len(own):
         # ifup gives the whole interface up at a stanza without address.
         return Configured((), None, own[0].path, is_automatic, "static")
     gateway = next(filter(None, map(_gateway, own)), None)
     return Configured(addresses, gateway, own[0].path, is_automatic, "static")
+
+
+def _given(stanzas: list[Stanza]) -> tuple[IPv4Interface, ...]:
+    return tuple(filter(None, map(_address, stanzas)))
 
 
 def _address(stanza: Stanza) -> IPv4Interface | None:

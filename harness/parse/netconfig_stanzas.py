@@ -80,6 +80,12 @@ class Interfaces:
             raise ObservationError(f"{MAIN}: {interface} inherits from another stanza, which is not followed")
         return [stanza for stanza in mine if stanza.words[2] == b"inet"]
 
+    def aliases(self, interface: str) -> list[Stanza]:
+        """The IPv4 stanzas of `interface:label` that come up at boot; raises as `of`."""
+        known = {shown(stanza.words[1]) for stanza in self.stanzas if stanza.is_iface}
+        found = [name for name in sorted(known) if name.startswith(f"{interface}:") and self.is_automatic(name)]
+        return [stanza for name in found for stanza in self.of(name)]
+
     def is_automatic(self, interface: str) -> bool:
         """Whether it comes up at boot. Raises ObservationError where it does so under another's name."""
         name = interface.encode()

@@ -31,6 +31,7 @@ class Configured:
     path: str
     is_automatic: bool
     how: How
+    aliases: tuple[IPv4Interface, ...] = ()
 
 
 @dataclass(frozen=True)

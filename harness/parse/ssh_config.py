@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.parse.excerpt import excerpt
+from harness.parse.ssh_patterns import is_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +124,7 @@ def _directives(lines: Sequence[str], host: str) -> Iterator[_Directive]:
             continue
         keyword, words = match["keyword"].lower(), _words(line[match.start("value") :])
         if keyword == "host":
-            block, reach, is_own = index, _is_match(words, host), words == [host]
+            block, reach, is_own = index, is_listed(words, host), words == [host]
         elif keyword == "match":
             block, reach, is_own = index, True if words == ["all"] else None, False
         yield _Directive(index, keyword, words[0] if words else "", block, reach, is_own)
@@ -138,16 +138,6 @@ def _words(text: str) -> list[str]:
     words = re.findall(WORD, text, re.ASCII)
     comment = next((at for at, word in enumerate(words) if word.startswith("#")), len(words))
     return [re.sub("[\"']", "", word) for word in words[:comment]]
-
-
-def _is_match(patterns: Sequence[str], host: str) -> bool:
-    hits = [pattern for pattern in patterns if _is_like(pattern.removeprefix("!"), host)]
-    return bool(hits) and not any(pattern.startswith("!") for pattern in hits)
-
-
-def _is_like(pattern: str, host: str) -> bool:
-    # Only * and ? are special; fnmatch would take [ for a class as well.
-    return fnmatchcase(host, pattern.replace("[", "[[]"))
 
 
 def _with_value(line: str, value: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
+
+from harness.parse.ssh_patterns import comes_from, is_like
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -15,28 +15,18 @@ def barrier(found: Mapping[str, tuple[str, ...]], user: str, groups: Collection[
 
     `found` is what `sshd -T` says (see `ssh_g.settings`).
     """
-    names = {"denyusers": (user,), "allowusers": (user,), "denygroups": tuple(groups), "allowgroups": tuple(groups)}
-    for keyword, owned in names.items():
+    for keyword in ("denyusers", "allowusers", "denygroups", "allowgroups"):
         patterns = [word for line in found.get(keyword, ()) for word in line.split()]
-        is_listed = any(_is_listed(patterns, name, host, address) for name in owned)
-        if patterns and is_listed is keyword.startswith("deny"):
+        if keyword.endswith("users"):
+            is_named = any(_is_user(pattern, user, host, address) for pattern in patterns)
+        else:
+            is_named = any(is_like(pattern, group) for pattern in patterns for group in groups)
+        if patterns and is_named is keyword.startswith("deny"):
             return f"{keyword} {' '.join(patterns)}"
     return ""
 
 
-def _is_listed(patterns: list[str], name: str, host: str, address: str) -> bool:
-    """Whether a pattern meets the name and none takes it out again."""
-    hits = [pattern.startswith("!") for pattern in patterns if _is_met(pattern.removeprefix("!"), name, host, address)]
-    return bool(hits) and not any(hits)
-
-
-def _is_met(pattern: str, name: str, host: str, address: str) -> bool:
+def _is_user(pattern: str, user: str, host: str, address: str) -> bool:
+    """One word of a list of users. Only behind the @ it is a list, and only there ! means not (match_user)."""
     who, at, where = pattern.partition("@")
-    return fnmatchcase(name, who) and (not at or fnmatchcase(host, where) or _is_from(where, address))
-
-
-def _is_from(where: str, address: str) -> bool:
-    try:
-        return IPv4Address(address) in IPv4Network(where)
-    except ValueError:
-        return fnmatchcase(address, where)
+    return is_like(who, user) and (not at or comes_from(where.split(","), host, address))

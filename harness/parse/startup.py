@@ -21,7 +21,9 @@ UPDATE = re.compile(r"(?<![\w-])(apt|apt-get|aptitude)(\s[^;&|]*)?\s(safe-|full-
 
 def commands(path: str, text: str) -> tuple[str, ...]:
     """What a boot runs because of one file of `PATTERNS`, as shell text; a home's ~ is written out."""
-    lines = [line for line in CONTINUED.sub(" ", text).splitlines() if not line.lstrip().startswith("#")]
+    # Cron knows no continued lines and no other end of a line (crontab(5)).
+    said = text.split("\n") if needs_cron(path) else CONTINUED.sub(" ", text).splitlines()
+    lines = [line for line in said if not line.lstrip().startswith("#")]
     if path.endswith(".service"):
         return _matches(EXEC_START, lines)
     if path == "/etc/rc.local":

@@ -1,0 +1,116 @@
+"""What a firewall does with a packet: a walk through the rules that `iptables -S` lists (iptables(8))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
+
+from harness.errors import ObservationError
+from harness.parse.excerpt import excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.parse.iptables import Rule, Table
+
+REFUSALS = {"DROP", "REJECT"}
+DEEPEST = 20  # jumps; the kernel allows no loops, a listing could
+
+
+@dataclass(frozen=True)
+class Packet:
+    """The first packet of somebody who wants to talk to a port of this machine."""
+
+    source: IPv4Address
+    protocol: str
+    port: int
+    interface: str
+
+
+def refusal(filters: Table, packet: Packet) -> str:
+    """What in INPUT drops or rejects such a packet: "INPUT: -s … -j DROP", "policy of INPUT"; empty where nothing does.
+
+    A rule with a condition that is not understood here is taken not to match. ObservationError for a listing
+    without INPUT, or an address in it that is none.
+    """
+    verdict = _walk(filters, "INPUT", packet, DEEPEST)
+    if verdict is None:
+        return "" if filters.policy("INPUT") == "ACCEPT" else "policy of INPUT"
+    return verdict
+
+
+def _walk(filters: Table, chain: str, packet: Packet, depth: int) -> str | None:
+    """The rule that refuses, empty for one that accepts, None for the end of the chain."""
+    for rule in filters.chain(chain) if depth else ():
+        target = _target(rule)
+        if target is None or not _matches(rule, packet):
+            continue
+        if target in REFUSALS:
+            return f"{chain}: {' '.join(rule.tokens)}"
+        if target == "ACCEPT":
+            return ""
+        if target == "RETURN":
+            return None
+        verdict = _walk(filters, target, packet, depth - 1)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _target(rule: Rule) -> str | None:
+    tokens = rule.tokens
+    return next((tokens[at + 1] for at, word in enumerate(tokens[:-1]) if word in {"-j", "-g"}), None)
+
+
+def _matches(rule: Rule, packet: Packet) -> bool:
+    return all(_is_met(option, value, packet) is (not is_not) for is_not, option, value in _conditions(rule))
+
+
+def _is_met(option: str, value: str, packet: Packet) -> bool | None:  # noqa: PLR0911 - a table
+    """Whether a condition is met; None, which equals neither, where it is not understood."""
+    match option:
+        case "-p":
+            return value in {packet.protocol, "all"}
+        case "-s":
+            return any(packet.source in net for net in _nets(value))
+        case "-i":
+            return packet.interface.startswith(value[:-1]) if value.endswith("+") else packet.interface == value
+        case "--dport" | "--dports":
+            return any(_covers(part, packet.port) for part in value.split(","))
+        case "--ctstate" | "--state":
+            return "NEW" in value.split(",")
+        case "-m" if value in {"tcp", "udp", "multiport", "conntrack", "state", "comment"}:
+            return True
+        case "--comment" | "--reject-with":
+            return True
+    return None
+
+
+def _conditions(rule: Rule) -> Iterator[tuple[bool, str, str]]:
+    """Each condition as (negated, option, value); the target and what belongs to it are left out."""
+    words = list(rule.tokens)
+    at = 0
+    while at < len(words):
+        is_not = words[at] == "!"
+        at += is_not
+        option = words[at]
+        value = words[at + 1] if at + 1 < len(words) else ""
+        at += 2 if option == "--comment" or not value.startswith(("-", "!")) else 1
+        if option not in {"-j", "-g"}:
+            yield is_not, option, value
+
+
+def _covers(ports: str, port: int) -> bool:
+    first, _, last = ports.partition(":")
+    try:
+        return int(first or 0) <= port <= int(last or (65535 if ":" in ports else first))
+    except ValueError:
+        raise ObservationError(f"iptables: expected a port or a range, got {excerpt(ports)}") from None
+
+
+def _nets(value: str) -> list[IPv4Network]:
+    try:
+        return [IPv4Network(part, strict=False) for part in value.split(",")]
+    except ValueError:
+        raise ObservationError(f"iptables: expected an address or network, got {excerpt(value)}") from None
