@@ -5,7 +5,7 @@
     from harness.lab import Lab
 
     lab = Lab()                      # named by HATCHECK_LAB, else hatlab
-    lab.up(say=print)                # five bare nodes whose sshd answers
+    lab.up(say=print)                # five bare nodes whose sshd answers; bare=False: a green cluster
     lab.exec("p1", ["hostname"]).stdout
     lab.access()                     # address, user, password, known_hosts
     lab.down()                       # nothing is left but the cache

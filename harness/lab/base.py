@@ -1,25 +1,21 @@
 """The base that all nodes stand on, and the apt repository they install from; built once and cached.
 
-The cache is keyed by what determines the content: the guest directory and the processor. Both are built
-under another name and renamed, so what was interrupted never looks complete.
+The cache is keyed by what determines the content: the guest directory, the processor, and the code here.
 """
 
-import fcntl
 import hashlib
-import os
 import platform
 import shutil
 import time
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import LabError
+from harness.lab.cache import Say, ensure_entry
 from harness.lab.layout import CACHE_HOME, GUEST_REPOSITORY, I2C_GID, USER
-from harness.lab.mounts import remove_tree
+from harness.lab.registry import Registry, make_certificate, unpack_program
 from harness.lab.repository import download_packages, write_index
 from harness.lab.run import run
 from harness.lab.sources import machine_sources
@@ -27,8 +23,6 @@ from harness.lab.sources import machine_sources
 GUEST = Path(__file__).parent / "guest"
 _BUILD_SECONDS = 1800.0
 _NO_DOCUMENTS = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,11 @@ class Base:
         """The local apt repository."""
         return self.home / "debs"
 
+    @property
+    def registry(self) -> Registry:
+        """What Docker Hub runs on, and the certificate that the root trusts."""
+        return Registry(self.home)
+
 
 def recipe() -> dict[str, Any]:
     """The lists of guest/packages.toml."""
@@ -57,7 +56,7 @@ def cache_key() -> str:
     """Hash of everything that determines the base: each guest file, the processor, and this build code."""
     digest = hashlib.sha256(platform.machine().encode())
     files = [file for file in sorted(GUEST.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
-    code = [GUEST.parent / name for name in ("base.py", "repository.py")]
+    code = [GUEST.parent / name for name in ("base.py", "registry.py", "repository.py")]
     for file in [*files, *code]:
         digest.update(f"\0{file.relative_to(GUEST.parent)}\0".encode())
         digest.update(file.read_bytes())
@@ -70,58 +69,15 @@ def cached_base() -> Base:
 
 
 def ensure_base(say: Say) -> Base:
-    """Return the base, built now when the cache has none; older bases and half-built ones are removed.
-
-    Raises LabError with the last words of the program that failed.
-    """
+    """Return the base, built now when the cache has none. LabError with the last words of what failed."""
     base = cached_base()
-    if base.home.is_dir():
-        return base
-    CACHE_HOME.mkdir(parents=True, exist_ok=True)
-    with locked(CACHE_HOME, say):
-        if not base.home.is_dir():
-            draft = Base(CACHE_HOME / f"draft-{base.home.name}")
-            remove_tree(draft.home)
-            draft.root.mkdir(parents=True)
-            draft.repository.mkdir()
-            _build(draft, say)
-            draft.home.rename(base.home)
-            _remove_older(base)
+    ensure_entry(base.home, lambda draft: _build(Base(draft), say), say)
     return base
 
 
-def _remove_older(newest: Base) -> None:
-    """Remove the bases of former versions, except one that a running lab stands on."""
-    in_use = Path("/proc/self/mountinfo").read_text()
-    for home in CACHE_HOME.glob("*base-*"):
-        if home != newest.home and str(home) not in in_use:
-            remove_tree(home)
-
-
-def purge_cache(say: Say) -> None:
-    """Remove all that is cached."""
-    if CACHE_HOME.is_dir():
-        with locked(CACHE_HOME, say):
-            for entry in CACHE_HOME.iterdir():
-                remove_tree(entry)
-
-
-@contextmanager
-def locked(directory: Path, say: Say) -> Iterator[None]:
-    """Hold the lock of `directory`; another holder is waited for, after saying so."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("waiting for another hatcheck lab command to finish")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def _build(base: Base, say: Say) -> None:
+    base.root.mkdir()
+    base.repository.mkdir()
     lists = recipe()
     for text, step in (
         ("bootstrapping the base system (once, about a minute)", _bootstrap),
@@ -172,6 +128,8 @@ def _customise(base: Base, lists: dict[str, Any]) -> None:
     adapt_settings(root)
     _add_user(root, lists["groups"])
     _forget_identity(root)
+    unpack_program(base.repository, base.registry)
+    make_certificate(root, base.registry)
     # The lists are of the repository where nodes see it, so apt has to see it there too.
     argv = ["systemd-nspawn", "--quiet", f"--directory={root}", "--register=no", "--keep-unit"]
     argv += ["--resolv-conf=off", "--timezone=off", f"--bind-ro={base.repository}:{GUEST_REPOSITORY}"]

@@ -9,6 +9,7 @@ import sys
 from typing import NoReturn
 
 from harness.errors import LabError, UsageError
+from harness.lab import preflight
 from harness.lab.lab import Lab, LabStatus
 from harness.lab.layout import NODES
 
@@ -41,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lab", help="name of the lab (default: HATCHECK_LAB, else hatlab)")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    up = verbs.add_parser("up", help="start all nodes; harmless when they run")
+    up = verbs.add_parser("up", help="start all nodes, as a green cluster; harmless when they run")
+    up.add_argument("--bare", action="store_true", help="new nodes have nothing of the runbook done")
     up.add_argument("--direct", action="store_true", help="give this machine an address in the cluster network")
     up.set_defaults(act=_up)
 
@@ -59,9 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     execute.set_defaults(act=_exec)
 
     reset = verbs.add_parser("reset", help="make nodes anew, as with a newly flashed card")
-    reset.add_argument("--bare", action="store_true", help="with nothing of the runbook done (the default now)")
+    reset.add_argument("--bare", action="store_true", help="with nothing of the runbook done; else as saved green")
     reset.add_argument("nodes", nargs="*", metavar="NODE", help="default: all")
     reset.set_defaults(act=_reset)
+
+    hub = verbs.add_parser("dockerhub", help="let the lab's Docker Hub answer, or not")
+    hub.add_argument("switch", choices=("on", "off"))
+    hub.set_defaults(act=_docker_hub)
 
     power = verbs.add_parser("power", help="give a node power, or cut it at once")
     power.add_argument("switch", choices=("on", "off"))
@@ -76,7 +82,12 @@ def _say(line: str) -> None:
 
 
 def _up(lab: Lab, options: argparse.Namespace) -> int:
-    lab.up(direct=options.direct, say=_say)
+    was_up = lab.status().is_up
+    lab.up(bare=options.bare, direct=options.direct, say=_say)
+    if note := preflight.ingress_note():
+        _say(note)
+    if was_up:
+        _say("it was up already and is as it was; `hatcheck lab reset`, or `reset --bare`, makes its nodes anew")
     entry = lab.access()
     _say(f"lab {lab.layout.name} is up: {entry.user}@{entry.address}, password in {lab.layout.password}")
     return 0
@@ -118,7 +129,12 @@ def _exec(lab: Lab, options: argparse.Namespace) -> int:
 
 def _reset(lab: Lab, options: argparse.Namespace) -> int:
     for name in options.nodes or [None]:
-        lab.reset(name, bare=True, say=_say)
+        lab.reset(name, bare=options.bare, say=_say)
+    return 0
+
+
+def _docker_hub(lab: Lab, options: argparse.Namespace) -> int:
+    lab.docker_hub(on=options.switch == "on")
     return 0
 
 

@@ -25,6 +25,8 @@ DIRECT_ADDRESS: Final = "172.19.181.200"
 UPLINK_NETS: Final = tuple(IPv4Network("198.51.100.0/24").subnets(new_prefix=30))
 UPLINK_MAC: Final = "dc:a6:32:ff:fe:01"  # a Raspberry Pi 4; br0 copies it, as the CNAT image does
 DIRECT_CABLE: Final = "ethlab0"
+INTERNET_ADDRESS: Final = "203.0.113.1"  # RFC 5737 too; each lab has an internet of its own, so one address serves all
+DOCKER_HUB: Final = "registry-1.docker.io"  # where an engine gets an image whose name has no host
 
 USER: Final = "pi"
 I2C_GID: Final = 994  # who may talk to the board, as group i2c may on a real controller
@@ -63,7 +65,7 @@ def check_node(node: str, allowed: tuple[str, ...] = NODES) -> str:
 
 @dataclass(frozen=True)
 class Uplink:
-    """The wire between the machine and the controller: its network, and the address at each end."""
+    """The network between the machine and the controller, and the address of each in it."""
 
     net: IPv4Network
 
@@ -130,6 +132,21 @@ class Layout:
         return f"{self.name}-hub"
 
     @property
+    def internet(self) -> str:
+        """Network namespace of what the nodes find beyond the controller."""
+        return f"{self.name}-net"
+
+    @property
+    def registry(self) -> Path:
+        """Directory of what was pushed to the lab's Docker Hub: upper, work, its log."""
+        return self.state / "registry"
+
+    @property
+    def registry_store(self) -> Path:
+        """Mount point of all that the lab's Docker Hub offers."""
+        return self.runtime / "registry"
+
+    @property
     def wire(self) -> Uplink:
         """The uplink's addresses: the first for the usual lab, for others one by name, so that labs can coexist."""
         if self.name == DEFAULT_NAME:
@@ -138,7 +155,7 @@ class Layout:
 
     @property
     def uplink(self) -> str:
-        """The machine's end of the wire to the controller."""
+        """The machine's end of the wire towards the controller."""
         return f"{self.name}-up"
 
     @property

@@ -45,5 +45,6 @@ def remove_tree(top: Path) -> None:
 def mount_overlay(target: Path, lower: list[Path], upper: Path, work: Path) -> None:
     """Mount an overlay of `lower` (topmost last) and the writable `upper` at `target`."""
     stack = ":".join(str(path) for path in reversed(lower))
-    options = f"lowerdir={stack},upperdir={upper},workdir={work}"
+    # Without redirects a folder of a lower layer could not be renamed: on a real card that is always possible.
+    options = f"lowerdir={stack},upperdir={upper},workdir={work},redirect_dir=on"
     run(["mount", "-t", "overlay", "hatcheck", "-o", options, target])

@@ -1,5 +1,8 @@
 """The wires of the lab: a network namespace per node, the USB cables, the uplink and the direct wire.
 
+The uplink is a network of three: the controller, the machine, and the lab's internet, which is the controller's
+gateway. So nothing that a node sends reaches further than this machine, and nothing depends on its firewall.
+
 A namespace is made anew at each boot, so nothing of a node's network outlives a reboot that would not on
 hardware. The controller's ends of cables wait in the hub while the controller has no namespace: the
 nodes keep running and keep their addresses, as they do on a ClusterHAT.
@@ -12,6 +15,7 @@ from harness.lab.layout import (
     CONTROLLER,
     DIRECT_ADDRESS,
     DIRECT_CABLE,
+    INTERNET_ADDRESS,
     NETNS_HOME,
     NODES,
     PORTS,
@@ -21,6 +25,8 @@ from harness.lab.layout import (
     port_number,
 )
 from harness.lab.run import attempt, run
+
+_SWITCH = "lan"
 
 
 def ip_json(*words: str) -> list[dict[str, Any]]:
@@ -58,13 +64,33 @@ def controller_home(layout: Layout) -> str:
     return home if (NETNS_HOME / home).exists() else layout.hub
 
 
+def wire_internet(layout: Layout) -> None:
+    """Make the internet's namespace, a switch in it, and the machine's wire to that switch."""
+    netns = layout.internet
+    make_netns(netns)
+    _add_veth(None, layout.uplink, netns, "machine", near_mac=None, far_mac=None)
+    commands = (
+        f"link add {_SWITCH} type bridge",
+        f"link set machine master {_SWITCH}",
+        f"address add {INTERNET_ADDRESS}/32 dev {_SWITCH}",
+        *(f"link set {link} up" for link in ("lo", "machine", _SWITCH)),
+        f"route add {layout.wire.net} dev {_SWITCH}",
+        "route add unreachable default",
+    )
+    for command in commands:
+        run(["ip", "-n", netns, *command.split()])
+    # A router that knows no further way says so at once; one that does not forward would keep silent.
+    run(["ip", "netns", "exec", netns, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
+    run(["ip", "address", "replace", f"{layout.wire.machine}/30", "dev", layout.uplink])
+    run(["ip", "link", "set", layout.uplink, "up"])
+
+
 def wire_controller(layout: Layout) -> None:
     """Make the controller's namespace with its uplink, and plug in all cables that wait in the hub."""
     netns = layout.netns(CONTROLLER)
     make_netns(netns)
-    _add_veth(None, layout.uplink, netns, "eth0", near_mac=None, far_mac=UPLINK_MAC)
-    run(["ip", "address", "replace", f"{layout.wire.machine}/30", "dev", layout.uplink])
-    run(["ip", "link", "set", layout.uplink, "up"])
+    _add_veth(layout.internet, CONTROLLER, netns, "eth0", near_mac=None, far_mac=UPLINK_MAC)
+    run(["ip", "-n", layout.internet, "link", "set", CONTROLLER, "master", _SWITCH, "up"])
     for link in sorted(links_in(layout.hub) - {"lo"}):
         run(["ip", "-n", layout.hub, "link", "set", link, "netns", netns])
 
@@ -75,7 +101,6 @@ def unwire_controller(layout: Layout) -> None:
     for link in sorted(links_in(netns) & {*map(cable_of, PORTS), DIRECT_CABLE}):
         run(["ip", "-n", netns, "link", "set", link, "netns", layout.hub])
     remove_netns(netns)
-    attempt(["ip", "link", "del", layout.uplink])
 
 
 def wire_port(layout: Layout, node: str) -> None:
@@ -112,7 +137,7 @@ def unwire_direct(layout: Layout) -> None:
 
 def remove_wires(layout: Layout) -> None:
     """Remove every namespace and link of this lab, whatever state they are in."""
-    for netns in (*(layout.netns(node) for node in NODES), layout.hub):
+    for netns in (*(layout.netns(node) for node in NODES), layout.hub, layout.internet):
         remove_netns(netns)
     for link in {layout.uplink, layout.direct} & links_in(None):
         attempt(["ip", "link", "del", link])

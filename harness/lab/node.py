@@ -108,6 +108,14 @@ def leader_of(layout: Layout, node: str) -> int | None:
     return None
 
 
+def has_begun(layout: Layout, node: str) -> bool:
+    """Whether the init of `node` is its own: before that, whoever enters may still see the machine's files."""
+    pid = leader_of(layout, node)
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return pid is not None and Path(f"/proc/{pid}/comm").read_text().strip() in {"systemd", "init"}
+    return False
+
+
 def _is_init(status: str) -> bool:
     """Whether /proc/PID/status tells of process 1 of a namespace right below ours (not of a container's)."""
     line = next((x for x in status.splitlines() if x.startswith("NSpid:")), "")

@@ -1,5 +1,6 @@
 """Whether this machine can carry a lab; everything is asked before anything is touched."""
 
+import ctypes
 import ipaddress
 import os
 import shutil
@@ -8,9 +9,10 @@ from typing import Any
 
 from harness.errors import LabError
 from harness.lab import network
-from harness.lab.cgroups import hierarchies
+from harness.lab.cgroups import hierarchies, members
 from harness.lab.layout import CLUSTER_NET, Layout
-from harness.lab.run import attempt, missing_programs
+from harness.lab.run import attempt, missing_programs, run
+from harness.parse.ipvs import QUESTION, ingress_obstacle
 
 # Debian package of each program, so that the message tells what to install.
 PROGRAMS = {
@@ -19,6 +21,7 @@ PROGRAMS = {
     "ip": "iproute2",
     "iptables": "iptables",
     "mount": "mount",
+    "modprobe": "kmod",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
     "unshare": "util-linux",
@@ -27,7 +30,8 @@ PROGRAMS = {
     "dpkg-deb": "dpkg",
     "apt-get": "apt",
 }
-_NEEDED_BYTES = 3 * 1024**3
+_NEEDED_BYTES = 6 * 1024**3  # the cache, five engines with their images, and a copy of them
+_NEEDED_INOTIFY = 30  # of root's inotify instances: a node's systemd has 3, dbus, logind and containerd one each
 
 
 def check_machine(layout: Layout, *, direct: bool) -> None:
@@ -41,10 +45,18 @@ def check_machine(layout: Layout, *, direct: bool) -> None:
     if not hierarchies():
         raise LabError("This machine has no control groups mounted at /sys/fs/cgroup.")
     _check_space()
+    if not members(layout.cgroup):  # what a crash left will give its own back
+        _check_inotify()
     check_addresses(layout, str(layout.wire.net))
     if direct:
         check_addresses(layout, CLUSTER_NET)
     _try_network(f"{layout.name}-try")
+
+
+def ingress_note() -> str:
+    """A sentence for the user when this machine's kernel, which the nodes share, cannot carry a routing mesh."""
+    obstacle = ingress_obstacle(run(["sh", "-c", QUESTION]).decode())
+    return f"note: no swarm port can be published in ingress mode here, for {obstacle}" if obstacle else ""
 
 
 def check_root() -> None:
@@ -56,7 +68,31 @@ def check_root() -> None:
 def _check_space() -> None:
     free = shutil.disk_usage("/var").free
     if free < _NEEDED_BYTES:
-        raise LabError(f"The lab needs 3 GiB free below /var, which has {free / 1024**3:.1f} GiB.")
+        needed = _NEEDED_BYTES // 1024**3
+        raise LabError(f"The lab needs {needed} GiB free below /var, which has {free / 1024**3:.1f} GiB.")
+
+
+def _check_inotify() -> None:
+    """Without them a node's init gives up at once, and says so only on its console."""
+    free = inotify_left(_NEEDED_INOTIFY)
+    if free < _NEEDED_INOTIFY:
+        raise LabError(
+            f"The lab needs {_NEEDED_INOTIFY} of root's inotify instances and this machine has {free} left: "
+            "end other labs or containers, or raise sysctl fs.inotify.max_user_instances."
+        )
+
+
+def inotify_left(enough: int) -> int:
+    """How many more inotify instances our user may have, counted up to `enough`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    opened: list[int] = []
+    try:
+        while len(opened) < enough and (handle := libc.inotify_init1(os.O_CLOEXEC)) >= 0:
+            opened.append(handle)
+        return len(opened)
+    finally:
+        for handle in opened:
+            os.close(handle)
 
 
 def check_addresses(layout: Layout, net: str) -> None:

@@ -1,5 +1,6 @@
-"""Whether the sshd of a node is up, asked from within the lab's own network."""
+"""Whether the sshd of a node, or Docker Hub, is up: asked from within the lab's own network."""
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -39,6 +40,22 @@ def _has_banner(layout: Layout, node: str) -> bool:
     asker.start()
     asker.join(_TRY_SECONDS * 3)
     return any(text.startswith(b"SSH-") for text in banner)
+
+
+def is_listening(netns: str, address: str, port: int) -> bool:
+    """Whether something in namespace `netns` takes connections at `address`; asked there, once."""
+    seen: list[bool] = []
+
+    def knock() -> None:
+        with contextlib.suppress(OSError):
+            _enter_netns(netns)
+            socket.create_connection((address, port), _TRY_SECONDS).close()
+            seen.append(True)
+
+    asker = threading.Thread(target=knock, daemon=True)
+    asker.start()
+    asker.join(_TRY_SECONDS * 3)
+    return bool(seen)
 
 
 def _fetch_banner(layout: Layout, node: str, banner: list[bytes]) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import harness
@@ -18,13 +19,16 @@ _MODULE = "harness.lab.board"
 _END_SECONDS = 5.0
 
 
-def start_board(layout: Layout, repository: Path) -> None:
-    """Start the board of `layout`, detached: no terminal, no inherited files, its own session."""
+def start_board(layout: Layout, base: Path, stores: Sequence[Path]) -> None:
+    """Start the board of `layout`, detached: no terminal, no inherited files, its own session.
+
+    It stands on the base in directory `base`; its Docker Hub offers `stores`, lowest first.
+    """
     home = Path(harness.__file__).parent.parent
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(home)}
     with layout.board_log.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", _MODULE, layout.name, str(repository)],
+            [sys.executable, "-m", _MODULE, layout.name, str(base), *map(str, stores)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -13,11 +13,17 @@ from pathlib import Path
 
 from harness.errors import LabError
 from harness.lab import network, node
-from harness.lab.layout import CONTROLLER, DIRECT_CABLE, NODES, Layout, cable_of
+from harness.lab.layout import CONTROLLER, DIRECT_CABLE, NODES, PORTS, Layout, cable_of
 from harness.lab.rootfs import Ground, make_node
 
 _PLUG_SECONDS = 20.0
 _HOTPLUG = "/usr/lib/clusterctrl/hotplug"
+_ENGINE_SECONDS = 30.0
+# On the controller: whether the engine that its boot starts is there, or there is none to wait for.
+_HAS_ENGINE = """
+systemctl show -p Version >/dev/null 2>&1 || exit 1
+! systemctl -q is-enabled docker 2>/dev/null || systemctl -q is-active docker || systemctl -q is-failed docker
+"""
 
 
 @dataclass
@@ -65,6 +71,31 @@ class Rack:
             else:
                 self._stop(name)
             slot.power = on
+
+    def switch_all_on(self) -> None:
+        """The controller first and, once its engine is there, the others: the power of their ports comes from it.
+
+        Docker's network is only soon whole when the manager is there first (docs/steps/database.md).
+        """
+        self.switch(CONTROLLER, on=True)
+        self.await_engine()
+        for name in PORTS:
+            self.switch(name, on=True)
+
+    def await_engine(self) -> None:
+        """Return when the engine that the controller's boot starts is there, or there is none to wait for."""
+        deadline = time.monotonic() + _ENGINE_SECONDS
+        while not self._has_engine() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _has_engine(self) -> bool:
+        if not node.has_begun(self._layout, CONTROLLER):
+            return False
+        try:
+            done = node.execute(self._layout, CONTROLLER, ["sh", "-c", _HAS_ENGINE], None, _ENGINE_SECONDS)
+        except LabError:
+            return False
+        return done.returncode == 0
 
     def renew(self, name: str, ground: Ground, password: str) -> None:
         """Cut the power of `name`, make it anew on `ground` and switch it on: a newly flashed card."""
@@ -129,7 +160,7 @@ class Rack:
     def _run_hotplug(self, cable: str) -> None:
         deadline = time.monotonic() + _PLUG_SECONDS
         while self._slots[CONTROLLER].process is not None and time.monotonic() < deadline:
-            if node.leader_of(self._layout, CONTROLLER) is None:
+            if not node.has_begun(self._layout, CONTROLLER):
                 time.sleep(0.1)
                 continue
             try:
