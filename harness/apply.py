@@ -15,18 +15,38 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.apply_database import load_schema
+from harness.apply_images import build_image, push_image
 from harness.apply_sshd import change_sshd
-from harness.errors import ObservationError, RepairError, UsageError
-from harness.model import Action, Boot, Done, Run, Write, WriteSshd
+from harness.apply_stack import deploy_stack, settle_service
+from harness.apply_swarm import join_swarm
+from harness.errors import ObservationError, RepairError, TimeLimit, UsageError
+from harness.model import (
+    Action,
+    Boot,
+    BuildImage,
+    DeployStack,
+    DockerAction,
+    Done,
+    JoinSwarm,
+    LoadSchema,
+    PushImage,
+    Run,
+    SettleService,
+    Write,
+    WriteSshd,
+)
 from harness.plan import NOT_TRIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.connect import Connections
+    from harness.shell import Answer
 
 KEPT = "/var/backups/hatcheck"
 LOCK = "/run/hatcheck.lock"
+OUTPUT = "/var/log/hatcheck.log"  # of what goes on without us
 SETTLE = 0.5  # seconds between two tries of something that has a deadline
 
 # $1 path, $2 sha256 of the bytes that were seen ("" for no file), $3 mode and $4 owner ("" to keep),
@@ -50,6 +70,12 @@ fi
 [ -z "$3" ] || chmod -- "$3" "$new"
 sync -- "$new"; mv -T -- "$new" "$path"
 """.replace("KEPT", KEPT)
+
+# What must not be cut off has a session of its own, which nobody ends with ours, and no pipe that could break.
+FINISH = f"""
+setsid --wait "$@" </dev/null >{OUTPUT} 2>&1; code=$?
+tail -n 3 {OUTPUT} >&2; exit "$code"
+"""
 
 
 @dataclass(frozen=True)
@@ -80,24 +106,57 @@ class Applier:
         self.say(f"{action.node}: {action.why}")
         try:
             match action:
-                case Run():
-                    self._run(action.node, shlex.join(action.argv), action.limit)
-                case Write():
-                    self._write(action)
-                case WriteSshd():
-                    change_sshd(action, self.connections)
-                case Boot():
-                    self._boot(action)
+                case Run() | Write() | WriteSshd() | Boot():
+                    self._change_machine(action)
+                case _:
+                    self._change_docker(action)
         except (RepairError, ObservationError) as error:
             return str(error)
         return ""
 
+    def _change_machine(self, action: Run | Write | WriteSshd | Boot) -> None:
+        match action:
+            case Run(finishes=True):
+                self._finish(action)
+            case Run():
+                self._run(action.node, shlex.join(action.argv), action.limit)
+            case Write():
+                self._write(action)
+            case WriteSshd():
+                change_sshd(action, self.connections)
+            case Boot():
+                self._boot(action)
+
+    def _change_docker(self, action: DockerAction) -> None:
+        match action:
+            case JoinSwarm():
+                join_swarm(action, self.connections, self.say)
+            case BuildImage():
+                build_image(action, self.connections, self.say)
+            case PushImage():
+                push_image(action, self.connections)
+            case LoadSchema():
+                load_schema(action, self.connections, self.say)
+            case DeployStack():
+                cluster = self.connections.access(action.node).cluster
+                deploy_stack(action, cluster, self.connections, self._write, self.say)
+            case SettleService():
+                settle_service(action, self.connections, self.say)
+
+    def _finish(self, action: Run) -> None:
+        script, command = shlex.join(("sh", "-c", FINISH, "sh", *action.argv)), shlex.join(action.argv)[-120:]
+        try:
+            answer = self.connections.connection(action.node).ask(script, root=True, limit=action.limit)
+        except TimeLimit:
+            late = f"`{command}` is not done after {action.limit:g} s, and goes on"
+            raise RepairError(f"{action.node}: {late}; {OUTPUT} there says how far it is, then repair again") from None
+        if answer.code:
+            raise RepairError(f"{action.node}: `{command}` gave exit {answer.code}: {_last_line(answer)}")
+
     def _run(self, node: str, script: str, limit: float) -> str:
         answer = self.connections.connection(node).ask(script, root=True, limit=limit)
         if answer.code:
-            words = (answer.err or answer.out).decode(errors="replace").strip()
-            last = words.rpartition("\n")[2][:200]
-            raise RepairError(f"{node}: `{script.strip()[:120]}` gave exit {answer.code}: {last}")
+            raise RepairError(f"{node}: `{script.strip()[:120]}` gave exit {answer.code}: {_last_line(answer)}")
         return answer.out.decode(errors="replace")
 
     def _write(self, action: Write) -> None:
@@ -143,6 +202,11 @@ class Applier:
             self.say(f"{name}: waiting for it to boot")
             time.sleep(SETTLE)
         return False
+
+
+def _last_line(answer: Answer) -> str:
+    words = (answer.err or answer.out).decode(errors="replace").strip()
+    return words.rpartition("\n")[2][:200]
 
 
 def lock_out_others(connections: Connections, controller: str) -> None:

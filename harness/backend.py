@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
@@ -44,15 +45,25 @@ class ShellBackend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
             return RootScript(command)
         return str(self.quote("sudo -n -u %s /bin/sh -c %s", sudo_user, command))
 
-    def run(self, command: str, *args: str, **_: Any) -> CommandResult:  # noqa: ANN401 - testinfra's signature
-        """Run a testinfra command; arguments are quoted here and nowhere else."""
+    def run(self, command: str, *args: str, limit: float | None = None, **_: Any) -> CommandResult:  # noqa: ANN401 - testinfra's
+        """Run a testinfra command; arguments are quoted here and nowhere else. `limit` is ours, in seconds."""
         script = self.get_command(command, *args)
-        answer = self._asker.ask(script, root=isinstance(script, RootScript))
+        answer = self._asker.ask(script, root=isinstance(script, RootScript), limit=limit)
         return self.result(answer.code, self.encode(script), answer.out, answer.err)
+
+    def feed(self, command: str, *args: str, stdin: str) -> Answer:
+        """Run a one-line command as root with a text as its input, which testinfra neither sees nor logs."""
+        return self._asker.ask(fed(self.quote(command, *args), stdin), root=True)
 
     def decode(self, data: bytes) -> str:
         """Bytes of a node as text; what is not UTF-8 is kept visible instead of raising."""
         return data.decode("utf-8", errors="backslashreplace")
+
+
+def fed(command: str, stdin: str) -> str:
+    """Shell text of a one-line command with its input. An error of ours names only the first line of a script."""
+    mark = f"END-{secrets.token_hex(16)}"
+    return f"{command} <<'{mark}'\n{stdin}\n{mark}"
 
 
 def host(asker: Asker, *, root: bool) -> Host:

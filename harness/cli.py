@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("hatcheck", description="Helpers around `pytest`, which verifies and repairs.")
     parser.add_argument("--version", action="version", version=f"hatcheck {version('hatcheck')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("lab", help="the embedded five-node lab: up, down, status, exec, reset, power", add_help=False)
+    commands.add_parser(
+        "lab", help="the embedded five-node lab: up, down, status, exec, reset, power, dockerhub", add_help=False
+    )
     enrol = commands.add_parser("trust", help="see and accept the machines' ssh host keys")
     enrol.add_argument("names", nargs="*", metavar="NODE", help="default: the controller and all nodes")
     enrol.add_argument("--cluster", default="cluster.toml", metavar="FILE")

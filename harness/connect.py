@@ -15,116 +15,28 @@ from typing import TYPE_CHECKING
 
 from paramiko import Channel, HostKeys, PKey, RejectPolicy, SSHClient, SSHException, Transport
 from paramiko.common import OPEN_FAILED_CONNECT_FAILED
-from paramiko.ssh_exception import AuthenticationException, BadHostKeyException, ChannelException
+from paramiko.ssh_exception import AuthenticationException, ChannelException
 
 from harness import backend
-from harness.backend import Asker
-from harness.errors import ObservationError, Refused, TimeLimit, Unreachable, UsageError
+from harness.connection import Connection
+from harness.errors import NoAnswer, ObservationError, Refused, Unreachable, UsageError
 from harness.node import NodeAccess
-from harness.shell import CHUNK, START, START_AS_ROOT, Answer, Shell
+from harness.once import Once
+from harness.refusal import refusal, words
 
 if TYPE_CHECKING:
-    from harness.inventory import Cluster
-    from harness.reach import Door, Reach
+    from collections.abc import Callable
 
-# A command's error output is read after its output; this much may wait unread without blocking the node.
-WINDOW = 16 * 1024 * 1024
+    from harness.http_client import Browser
+    from harness.inventory import Cluster
+    from harness.reach import Reach
+
+# $0 is the lock file; it is held until the standard input ends.
+HOLD = 'flock -n -E 75 "$0" sh -c "echo held && exec cat"; [ $? != 75 ] || echo taken'
+HELD, TAKEN = b"held\n", b"taken\n"
 RETRY = 0.2  # seconds between two tries of a port where sshd may just be starting
 # paramiko logs the traceback of every refused handshake; our own sentence says it.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-
-class Connection(Asker):
-    """A verified ssh connection to one node, with a user and a root shell opened when first asked.
-
-    `by_key` says whether a key opened it, and not the password.
-    """
-
-    def __init__(self, name: str, client: SSHClient, reach: Reach, *, by_key: bool) -> None:
-        self.name = name
-        self.by_key = by_key
-        self._client = client
-        self._reach = reach
-        self._shells: dict[bool, Shell] = {}
-        self._kept: list[Channel] = []
-        self._dead: ObservationError | None = None
-        self._lock = threading.RLock()
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether it was lost on the way."""
-        return self._dead is not None
-
-    @property
-    def transport(self) -> Transport:
-        """The transport, for jumps to nodes behind this one."""
-        transport = self._client.get_transport()
-        if transport is None or not transport.is_active():
-            raise Unreachable(f"{self.name}: the connection was lost")
-        return transport
-
-    def ask(self, script: str, *, root: bool = False, limit: float | None = None) -> Answer:
-        """Run quoted shell text; after a TimeLimit the command is ended, which shows if the node still lives."""
-        with self._lock:
-            if self._dead:
-                raise self._dead
-            shell = self._shell(root=root)
-            try:
-                return shell.run(script, limit=limit or self._reach.limit)
-            except TimeLimit:
-                self._drop(shell, root=root)
-                raise
-            except Unreachable as error:
-                self._dead = error
-                raise
-
-    def keep(self, command: str) -> bytes:
-        """Start a command that lives until the connection ends; the first bytes it says (none: it ended)."""
-        channel = self._start(command)
-        self._kept.append(channel)
-        try:
-            return channel.recv(CHUNK)
-        except TimeoutError:
-            raise TimeLimit(f"{self.name}: no answer within {self._reach.wait:g} s to `{command}`") from None
-
-    def close(self) -> None:
-        """End the shells and the connection."""
-        for shell in self._shells.values():
-            shell.close()
-        self._client.close()
-
-    def _shell(self, *, root: bool) -> Shell:
-        if root not in self._shells:
-            channel = self._start(START_AS_ROOT if root else START)
-            try:
-                self._shells[root] = Shell(self.name, channel, limit=self._reach.wait)
-            except Unreachable as error:
-                # The connection answers (we just opened a channel on it): it is the shell that refuses.
-                who = "become root without a password (sudo)" if root else "start a shell"
-                raise ObservationError(f"{self.name}: cannot {who}: {error}") from error
-        return self._shells[root]
-
-    def _start(self, command: str) -> Channel:
-        try:
-            channel = self.transport.open_session(window_size=WINDOW, timeout=self._reach.wait)
-            channel.settimeout(self._reach.wait)
-            channel.exec_command(command)
-        except (SSHException, OSError, EOFError) as error:
-            self._dead = Unreachable(f"{self.name}: the connection no longer answers: {_words(error)}")
-            raise self._dead from error
-        return channel
-
-    def _drop(self, shell: Shell, *, root: bool) -> None:
-        """End the session that hangs, by its own id; a node that cannot even do that is dead to this run."""
-        del self._shells[root]
-        shell.close()
-        sudo = "sudo -n " if root else ""
-        try:
-            channel = self._start(f"{sudo}pkill -KILL -s {shell.session}")
-        except Unreachable:
-            return
-        channel.status_event.wait(self._reach.wait)
-        channel.close()
 
 
 class Connections:
@@ -136,12 +48,37 @@ class Connections:
         self._known = read_known_hosts(reach)
         self._open: dict[str, Connection | ObservationError] = {}
         self._locks = {name: threading.Lock() for name in reach.doors}
+        self._once = Once()
 
-    def access(self, name: str) -> NodeAccess:
-        """The node to look at; raises the same Unreachable again where it was found to be so."""
+    @property
+    def cluster(self) -> Cluster:
+        """The inventory of the run."""
+        return self._cluster
+
+    def access(self, name: str, say: Callable[[str], None] = lambda _: None) -> NodeAccess:
+        """The node to look at; raises the same Unreachable again where it was found to be so.
+
+        `say` is told what a look waits for.
+        """
         connection = self.connection(name)
         user, root = (backend.host(connection, root=root) for root in (False, True))
-        return NodeAccess(name, self._cluster, user, root, by_key=connection.by_key)
+        return NodeAccess(
+            name,
+            self._cluster,
+            user,
+            root,
+            connection.docker,
+            by_key=connection.by_key,
+            once=self._once,
+            http=self.http,
+            say=say,
+        )
+
+    def http(self, address: str, port: int) -> Browser:
+        """A browser on the controller's side of the network, for one address and port."""
+        from harness.http_client import Browser  # noqa: PLC0415 - only those pay for requests who ask a site
+
+        return Browser(address, port, lambda: self._pass_on(address, port), self._reach.limit)
 
     def connection(self, name: str) -> Connection:
         """The one connection to this node in this run."""
@@ -208,8 +145,10 @@ class Connections:
 
     def hold(self, name: str, lock: str) -> bool:
         """Take a lock file on a node for as long as this run's connection lives; False if another has it."""
-        script = f"flock -n {shlex.quote(lock)} sh -c 'echo held && exec cat'"
-        return self.connection(name).keep(f"exec sudo -n {script}") == b"held\n"
+        said = self.connection(name).keep(f"exec sudo -n sh -c {shlex.quote(HOLD)} {shlex.quote(lock)}")
+        if said not in {HELD, TAKEN}:
+            raise ObservationError(f"{name}: {lock} could not be locked: `sudo -n flock` said {said[:100]!r}")
+        return said == HELD
 
     def close(self) -> None:
         """Close the nodes behind the controller before the controller itself."""
@@ -232,7 +171,7 @@ class Connections:
             client.close()
             sock.close()
             kind = Refused if isinstance(error, AuthenticationException) else Unreachable
-            raise kind(self._sentence(name, door, error)) from error
+            raise kind(refusal(name, door, self._reach, error)) from error
         return Connection(name, client, self._reach, by_key=strategy.by_key)
 
     def dial(self, name: str) -> socket.socket | Channel:
@@ -243,7 +182,7 @@ class Connections:
                 return socket.create_connection((door.address, door.port), timeout=wait)
             except OSError as error:
                 raise Unreachable(
-                    f"{name}: no connection to {door.address} port {door.port}: {_words(error)}"
+                    f"{name}: no connection to {door.address} port {door.port}: {words(error)}"
                 ) from error
         try:
             jump = self.connection(door.via)
@@ -255,23 +194,22 @@ class Connections:
             )
         except (SSHException, OSError, EOFError) as error:
             where = f"{door.address} port {door.port} through {door.via}"
-            raise Unreachable(f"{name}: no connection to {where}: {_words(error)}") from error
+            raise Unreachable(f"{name}: no connection to {where}: {words(error)}") from error
 
-    def _sentence(self, name: str, door: Door, error: Exception) -> str:
-        """Why a handshake failed, and what to do."""
-        where = f"{name} ({door.address})"
-        match error:
-            case BadHostKeyException():
-                return (
-                    f"{where} shows another host key ({_print(error.key)}) than the trusted one "
-                    f"({_print(error.expected_key)}); if you flashed it anew, run `hatcheck trust {name}`"
-                )
-            case AuthenticationException():
-                return f"{where} refuses the login of {self._reach.login.user}: {_tried(self._reach)}"
-            case SSHException() if "not found in known_hosts" in str(error):
-                file = self._reach.known_hosts
-                return f"{where} is not trusted yet: {file} has no host key of it; run `hatcheck trust {name}`"
-        return f"{where} accepts connections but its sshd does not answer properly: {_words(error)}"
+    def _pass_on(self, address: str, port: int) -> Channel:
+        """A channel that the controller's sshd connects to an address; NoAnswer where only that address is at fault."""
+        hub, wait = self.connection(self._cluster.controller.name), self._reach.wait
+        where = f"http://{address}:{port} asked from {hub.name}"
+        try:
+            return hub.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=wait)
+        except ChannelException as error:
+            if error.code == OPEN_FAILED_CONNECT_FAILED:
+                raise NoAnswer(f"{where}: nobody takes a connection there") from error
+            raise ObservationError(f"{hub.name}: its sshd passes no connection on: {error.text}") from error
+        except (SSHException, OSError, EOFError) as error:
+            # Silence of the address, or of the way to the controller? The second would raise here.
+            hub.ask("true")
+            raise NoAnswer(f"{where}: silence for {wait:g} s") from error
 
 
 def host_key(connections: Connections, name: str, reach: Reach) -> PKey:
@@ -282,7 +220,7 @@ def host_key(connections: Connections, name: str, reach: Reach) -> PKey:
         transport.start_client(timeout=reach.wait)
         return transport.get_remote_server_key()
     except (SSHException, OSError, EOFError) as error:
-        raise Unreachable(f"{name}: its sshd does not answer properly: {_words(error)}") from error
+        raise Unreachable(f"{name}: its sshd does not answer properly: {words(error)}") from error
     finally:
         transport.close()
 
@@ -296,25 +234,3 @@ def read_known_hosts(reach: Reach) -> HostKeys:
         except (OSError, UnicodeDecodeError, SSHException) as error:
             raise UsageError(f"{reach.known_hosts}: not readable as a known_hosts file: {error}") from error
     return keys
-
-
-def _tried(reach: Reach) -> str:
-    keys = len(reach.login.keys)
-    password = (
-        " and the password" if reach.login.reveal_once_known() else " and no password (HATCHECK_PASSWORD is not set)"
-    )
-    return f"tried {keys} key{'s' if keys != 1 else ''}{password}"
-
-
-def _print(key: PKey) -> str:
-    return f"{key.get_name()} {key.fingerprint}"
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, ChannelException):
-        if error.code == OPEN_FAILED_CONNECT_FAILED:
-            return "it was refused there (no sshd runs?)"
-        return f"{error.text} (refused by the controller's sshd)" if error.text else "refused by the controller's sshd"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return (str(error) or type(error).__name__).partition("\n")[0][:200]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.step import Step
 
 PASSES = 3
+TURNS = 2  # mends of a step in one pass: the first may bring to light what else there is to do
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ class Loop:
             for place, outcome in looked.items():
                 if outcome.verdict is not Verdict.BLOCKED:
                     self._first.setdefault(place, outcome)
-            if may_mend and self._mend(looked.values()):
+            for _ in range(TURNS if may_mend else 0):
+                if not self._mend(looked.values()):
+                    break
                 has_changed = True
                 looked = self._look(step, outcomes)
                 self._vain |= {action for outcome in looked.values() for action in outcome.planned} & self._tried()

@@ -8,7 +8,9 @@
     │   ├── Unreachable        no usable connection
     │   │   └── Refused            the login was refused; trying again could get us banned
     │   ├── MissingTool        the node lacks the program that the question needs
-    │   └── TimeLimit          the answer did not come in time
+    │   ├── TimeLimit          the answer did not come in time
+    │   ├── NoAnswer           an address of the cluster gave no answer in HTTP
+    │   └── EngineError        the Docker engine answered with an error
     ├── RepairError        a change was tried and refused or failed
     └── LabError           the embedded lab cannot be built, started or stopped
 
@@ -50,6 +52,21 @@ class MissingTool(ObservationError):
 
 class TimeLimit(ObservationError):
     """The node accepted the question and did not answer within the limit."""
+
+
+class NoAnswer(ObservationError):
+    """An address of the cluster was asked, and what came is no answer in HTTP: refused, silent, cut off, or garbage.
+
+    That is a fact about the address, unlike every other ObservationError; a step may judge it.
+    """
+
+
+class EngineError(ObservationError):
+    """The Docker engine of a node answered with an error; `status` is that of HTTP."""
+
+    def __init__(self, message: str, status: int = 0, *, via: str = "") -> None:
+        super().__init__(message, via=via)
+        self.status = status
 
 
 class RepairError(HarnessError):

@@ -14,7 +14,7 @@ def install(node: str, *packages: str, why: str) -> Run:
     # A timer of the system may be at work with apt: wait for it instead of failing.
     wait = ("-o", "DPkg::Lock::Timeout=300")
     argv = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", *wait, *keep, "install", *packages)
-    return Run(node, argv, why, limit=INSTALL_LIMIT)
+    return Run(node, argv, why, limit=INSTALL_LIMIT, finishes=True)
 
 
 def start_now_and_at_boot(node: str, unit: str, why: str) -> Run:

@@ -10,104 +10,24 @@ import re
 import tomllib
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from harness.errors import UsageError
+from harness.inventory_app import Database, Engine, Images, Mpi, Swarm, Web
+from harness.inventory_errors import keys, sentence
+from harness.inventory_machines import Controller, Node, Os, Ssh
+from harness.inventory_stack import Stack, Visualizer, with_file
+from harness.inventory_words import Table
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+__all__ = ["Cluster", "Node", "Os", "load", "parse"]
 
-HOSTNAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-Hostname = Annotated[str, StringConstraints(pattern=HOSTNAME)]
-Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
-Mac = Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$", to_lower=True)]
-User = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
 DOCUMENTED_SUBNET = IPv4Network("172.19.181.0/24")
 DOCUMENTED_NAME = re.compile(r"^p([1-9][0-9]?)$")
-WORD_SIZES = {"armhf": 32, "armel": 32, "arm64": 64, "amd64": 64}
-BARE_KEY = re.compile(r"[A-Za-z0-9_-]*\Z")
-
-SHAPES = {
-    "host": "expected a host name or an address alone (user and port have keys of their own)",
-    "name": "expected a host name of small letters, digits and hyphens",
-    "alias": "expected a host name of small letters, digits and hyphens",
-    "address": "expected an IPv4 address like 172.19.181.3",
-    "subnet": "expected an IPv4 network like 172.19.181.0/24",
-    "mac": "expected a MAC address like 00:22:82:ff:ff:03",
-    "nodes": "expected tables written [[nodes]]",
-    "architecture": f"expected one of {', '.join(WORD_SIZES)}",
-}
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Ssh(_Table):
-    """How the machine that runs the harness gets in.
-
-    `host` is the controller as seen from here ("lab" is the embedded lab); `known_hosts` and `identity`
-    are paths, relative to the inventory's folder. `wait` bounds one connection attempt and `limit` one
-    command, both in seconds. `direct` skips the jump through the controller.
-    """
-
-    host: str = Field(default="cnat.local", pattern=r"^[A-Za-z0-9._:%-]{1,253}$")
-    port: int = Field(default=22, ge=1, le=65535)
-    user: User = "pi"
-    known_hosts: Path = Path("known_hosts")
-    identity: Path | None = None
-    wait: float = Field(default=8.0, gt=0, le=300)
-    limit: float = Field(default=30.0, gt=0, le=3600)
-    direct: bool = False
-
-
-class Controller(_Table):
-    """The Raspberry Pi that carries the ClusterHAT (runbook L49-50)."""
-
-    name: Hostname = "cnat"
-    address: IPv4Address = IPv4Address("172.19.181.254")
-    bridge: Interface = "br0"
-
-
-class Node(_Table):
-    """One Pi Zero (runbook L83-115).
-
-    A name `pN` (N from 1 to 99) brings the documented rest with it: address .N of the subnet, MAC
-    00:22:82:ff:ff:<hex N>, alias piN, HAT port pN and controller interface ethpiN.
-    """
-
-    name: Hostname
-    address: IPv4Address
-    mac: Mac
-    alias: Hostname
-    port: Annotated[str, StringConstraints(pattern=r"^p[1-9][0-9]?[0-9]?$")]
-    link: Interface
-    interface: Interface = "usb0"
-
-
-class Os(_Table):
-    """What every card is flashed with (runbook L47-55).
-
-    `id` and `codenames` are of /etc/os-release; the 32-bit Raspberry Pi OS calls itself raspbian, and plain
-    Debian's armhf does not run on a Pi Zero. `architecture` is dpkg's, that of the programs: the kernel's
-    (`uname -m`) may well be another. `user` and `groups` are those that the imager makes.
-    """
-
-    id: str = Field(default="raspbian", pattern=r"^[a-z0-9._-]+$")
-    codenames: tuple[str, ...] = Field(default=("bullseye", "bookworm"), min_length=1)
-    architecture: Literal["armhf", "armel", "arm64", "amd64"] = "armhf"
-    user: User = "pi"
-    groups: tuple[User, ...] = ("sudo",)
-
-    @property
-    def word_size(self) -> int:
-        """Bits of a long of these programs."""
-        return WORD_SIZES[self.architecture]
-
-
-class Cluster(_Table):
+class Cluster(Table):
     """The whole cluster; `folder` is where relative paths start."""
 
     name: str = Field(default="clusterhat", pattern=r"^[A-Za-z0-9._-]{1,64}$")
@@ -115,6 +35,14 @@ class Cluster(_Table):
     ssh: Ssh = Ssh()
     os: Os = Os()
     controller: Controller = Controller()
+    engine: Engine = Engine()
+    images: Images = Images()
+    swarm: Swarm = Swarm()
+    stack: Stack
+    visualizer: Visualizer = Visualizer()
+    web: Web = Web()
+    database: Database = Field(default_factory=Database)
+    mpi: Mpi = Mpi()
     nodes: tuple[Node, ...]
     folder: Path = Field(default=Path(), exclude=True)
 
@@ -140,7 +68,47 @@ class Cluster(_Table):
         for address in addresses:
             if address not in self.subnet or address in {self.subnet[0], self.subnet[-1]}:
                 raise ValueError(f"{address} is not a host address of the subnet {self.subnet}")
+        placed = [name for names in (self.swarm.placement or {}).values() for name in names]
+        for name in placed:
+            if placed.count(name) > 1:
+                raise ValueError(
+                    f"swarm.placement: {name} is named {placed.count(name)} times; expected one label each"
+                )
+            if name not in self.names:
+                raise ValueError(f"swarm.placement: {name} is not a machine; expected one of {', '.join(self.names)}")
         return self
+
+    @model_validator(mode="after")
+    def _know_who_signs_in(self) -> Self:
+        logins = [user.login for user in self.database.users]
+        _refuse_twice("database.users: login", logins)
+        if self.web.login not in logins:
+            raise ValueError(f"web.login: {self.web.login} is no seeded user; expected one of {', '.join(logins)}")
+        return self
+
+    @property
+    def web_image(self) -> str:
+        """The site's image: that of the file of the stack, unless [images] says another."""
+        return self.images.web or self._image_of(self.web.service, "wzehren/phpsae")
+
+    @property
+    def database_image(self) -> str:
+        """The database's image, likewise."""
+        return self.images.database or self._image_of(self.database.service, "wzehren/mysqlsae")
+
+    def _image_of(self, service: str, documented: str) -> str:
+        services = self.stack.content.compose.services
+        return services[service].image if service in services else documented
+
+    @property
+    def web_service(self) -> str:
+        """The site's service as the swarm calls it."""
+        return f"{self.stack.name}_{self.web.service}"
+
+    @property
+    def database_service(self) -> str:
+        """The database's service as the swarm calls it."""
+        return f"{self.stack.name}_{self.database.service}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -150,6 +118,13 @@ class Cluster(_Table):
     def address(self, name: str) -> IPv4Address:
         """The address of the controller or a node by its name."""
         return self.controller.address if name == self.controller.name else self.node(name).address
+
+    def label_of(self, name: str) -> str | None:
+        """The value of the swarm's label that a machine carries; None for none."""
+        placement = self.swarm.placement
+        if placement is None:
+            return "sql" if name == self.controller.name else "web"
+        return next((value for value, names in placement.items() if name in names), None)
 
     def node(self, name: str) -> Node:
         """The node of that name; KeyError for the controller and for a stranger."""
@@ -186,13 +161,14 @@ def load(file: Path) -> Cluster:
 def parse(tables: dict[str, object], source: str, folder: Path) -> Cluster:
     """Make a cluster of TOML tables; `source` names them in the message of a UsageError."""
     if "folder" in tables:
-        raise UsageError(f"{source}: folder: unknown key; expected one of {_keys(Cluster)}")
+        raise UsageError(f"{source}: folder: unknown key; expected one of {keys(Cluster)}")
     try:
-        return Cluster.model_validate({**tables, "folder": folder})
+        stack = with_file(tables.get("stack", {}), source, folder)
+        return Cluster.model_validate({**tables, "folder": folder, "stack": stack})
     except ValidationError as error:
         first, *more = error.errors()
         others = f" ({len(more)} more like this)" if more else ""
-        raise UsageError(f"{source}: {_sentence(first)}{others}") from None
+        raise UsageError(f"{source}: {sentence(first, Cluster)}{others}") from None
 
 
 def _with_documented(node: object, subnet: object) -> object:
@@ -219,31 +195,3 @@ def _refuse_twice(key: str, values: list[str]) -> None:
     for value in values:
         if values.count(value) > 1:
             raise ValueError(f"{key} {value} is given to {values.count(value)} machines; expected one each")
-
-
-def _sentence(error: ErrorDetails) -> str:
-    """One problem as "key: what was expected, got what"."""
-    *parents, last = error["loc"] or ("",)
-    where = _dotted(*parents, last)
-    if error["type"] == "extra_forbidden":
-        tables: dict[str, type[_Table]] = {"ssh": Ssh, "os": Os, "controller": Controller, "nodes": Node}
-        table = tables.get(str((*parents, "")[0]), Cluster)
-        return f"{where}: unknown key; expected one of {_keys(table)}"
-    if error["type"] == "missing":
-        return f"{where}: missing; a node that is not called p1 to p99 needs it written out"
-    message = error["msg"].removeprefix("Value error, ")
-    if not where:
-        return message
-    expected = SHAPES.get(str(last), message[0].lower() + message[1:])
-    return f"{where}: {expected}, got {error['input']!r}"
-
-
-def _dotted(*parts: int | str) -> str:
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if BARE_KEY.match(part) else f".{part!r}"
-    return text.removeprefix(".")
-
-
-def _keys(table: type[BaseModel]) -> str:
-    return ", ".join(name for name, field in table.model_fields.items() if not field.exclude)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ def drop(config: pytest.Config) -> None:
 
 def clean(config: pytest.Config) -> None:
     """Remove the file that nobody asked for."""
-    _spare(config).unlink(missing_ok=True)
+    with suppress(OSError):
+        _spare(config).unlink()
 
 
 def reports(config: pytest.Config) -> Path:

@@ -25,7 +25,10 @@ MISUNDERSTOOD = (AssertionError, LookupError, ValueError, TypeError, AttributeEr
 
 
 class LiveCrew:
-    """Looks and changes over ssh. `say` is told what begins; `looked` is the time spent looking, in seconds."""
+    """Looks and changes over ssh.
+
+    `say` is told what begins and what is waited for; `looked` is the time spent looking, in seconds.
+    """
 
     def __init__(self, connections: Connections, say: Callable[[str], None]) -> None:
         self._connections = connections
@@ -61,7 +64,7 @@ class LiveCrew:
 
     def _observe(self, observe: Callable[[NodeAccess], Any], name: str) -> Any:  # noqa: ANN401 - each step has a State of its own
         try:
-            return observe(self._connections.access(name))
+            return observe(self._connections.access(name, self._say))
         except ObservationError as error:
             return error
         except MISUNDERSTOOD as error:

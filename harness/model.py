@@ -30,7 +30,8 @@ class Run:
     """Run one program on a node as root.
 
     `argv` is an argument vector, never shell text. `last` marks what must come once, after all other
-    actions of the plan (a restart). `limit` is in seconds.
+    actions of the plan (a restart). `limit` is in seconds. `finishes` marks what must not be cut off half-way (dpkg):
+    it goes on to its end when the limit has passed, or the connection or this program ends.
     """
 
     node: str
@@ -38,6 +39,7 @@ class Run:
     why: str
     last: bool = False
     limit: float = 60.0
+    finishes: bool = False
     kind: Literal["run"] = "run"
 
 
@@ -94,7 +96,111 @@ class Boot:
     kind: Literal["boot"] = "boot"
 
 
-Action = Run | Write | WriteSshd | Boot
+@dataclass(frozen=True)
+class JoinSwarm:
+    """Make a machine a ready worker of the swarm of `manager`, and wait until the manager says so.
+
+    The join token is fetched when it is needed, and is in no field. The machine advertises `address`, and asks the
+    manager at `remote` ("address:port"). Where it is a member already and does not become ready in half of `limit`
+    (seconds), its Docker is restarted; a ready one is left alone, and so is one of another swarm.
+    """
+
+    node: str
+    manager: str
+    address: str
+    remote: str
+    why: str
+    limit: float = 120.0
+    kind: Literal["join_swarm"] = "join_swarm"
+
+
+@dataclass(frozen=True)
+class BuildImage:
+    """Build an image on a node, of `dockerfile` and `context`: paths below `folder` on the machine that runs us.
+
+    `folder` is empty for the application that comes with the project. `limit` is in seconds; a Pi may take an hour.
+    """
+
+    node: str
+    reference: str
+    platform: str
+    folder: str
+    dockerfile: str
+    context: str
+    why: str
+    limit: float = 7200.0
+    kind: Literal["build_image"] = "build_image"
+
+
+@dataclass(frozen=True)
+class PushImage:
+    """Give the registry an image that a node has, by the login of `user` there, unless it has one under this name."""
+
+    node: str
+    reference: str
+    user: str
+    why: str
+    limit: float = 3600.0
+    kind: Literal["push_image"] = "push_image"
+
+
+@dataclass(frozen=True)
+class DeployStack:
+    """Write the file of the stack to `path` on the manager, deploy it, and wait until nothing moves any more.
+
+    The file itself is in no field, because it may hold passwords: it is read again from the inventory's, whose bytes
+    must still be those of `digest` (SHA-256). Where `mesh` says why there is no routing mesh, what is deployed is
+    made from it (`compose_mesh.without_mesh`). `limit` bounds the wait, in seconds; what fails then is said by
+    another step.
+    """
+
+    node: str
+    stack: str
+    path: str
+    digest: str
+    mesh: str
+    owner: str
+    why: str
+    limit: float = 600.0
+    kind: Literal["deploy_stack"] = "deploy_stack"
+
+
+@dataclass(frozen=True)
+class SettleService:
+    """Wait until all tasks of a service run and stay; with `force` its tasks are first made anew, one after the other.
+
+    That is repeated until each machine of `spread` has one, at most three times. `limit` is in seconds for each wait.
+    """
+
+    node: str
+    service: str
+    why: str
+    force: bool = False
+    spread: tuple[str, ...] = ()
+    limit: float = 300.0
+    kind: Literal["settle_service"] = "settle_service"
+
+
+@dataclass(frozen=True)
+class LoadSchema:
+    """Run the schema script of a database's container, if the database `database` is still empty then.
+
+    `digest` is the SHA-256 of the script that was judged: another one is not run. Root's password is fetched from the
+    inventory when it is needed, and is in no field. `limit` bounds, in seconds, the wait for a server that starts.
+    """
+
+    node: str
+    container: str
+    database: str
+    script: str
+    digest: str
+    why: str
+    limit: float = 180.0
+    kind: Literal["load_schema"] = "load_schema"
+
+
+DockerAction = JoinSwarm | BuildImage | PushImage | DeployStack | SettleService | LoadSchema
+Action = Run | Write | WriteSshd | Boot | DockerAction
 
 
 @dataclass(frozen=True)
@@ -102,7 +208,8 @@ class Check:
     """One comparison of what must hold on a node with what was seen there.
 
     `holds` is the verdict of the step's own rule (equality, unless the aspect is a range). `fix` are the
-    actions that would mend a difference; where it is empty, `by_hand` says what a person can do.
+    actions that would mend a difference; where it is empty, `by_hand` says what a person can do. `stops` says
+    whether later steps wait for it: what is said of the whole cluster leaves the machines that are well to go on.
     """
 
     node: str
@@ -113,6 +220,7 @@ class Check:
     level: Level = "must"
     fix: tuple[Action, ...] = ()
     by_hand: str = ""
+    stops: bool = True
 
 
 @dataclass(frozen=True)
@@ -167,6 +275,14 @@ class Outcome:
     first: tuple[Check, ...] = ()
     planned: tuple[Action, ...] = ()
     done: tuple[Done, ...] = ()
+
+    @property
+    def lets_on(self) -> bool:
+        """Whether a step that needs this one may go on here."""
+        if self.verdict is not Verdict.DIFFERS:
+            return self.verdict.is_met
+        failing = [check for check in self.checks if check.level == "must" and not check.holds]
+        return bool(failing) and not any(check.stops for check in failing)
 
 
 @dataclass(frozen=True)

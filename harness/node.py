@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import MissingTool, ObservationError
 from harness.model import Octets  # noqa: TC001 - pydantic reads it on a tape
 from harness.parse.clock import Reading, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from testinfra.host import Host
 
+    from harness.docker_client import Docker
+    from harness.http_client import Browser
     from harness.inventory import Cluster
 
 COMMAND_NOT_FOUND = 127
@@ -27,6 +30,7 @@ FOLDERS = 'for f in {}; do [ ! -d "$f" ] || {{ echo "$f is a folder" >&2; exit 9
 
 # Fixed once, so that a step of this machine's own clock during a run does not look like one of a node's.
 EPOCH = time.time() - time.monotonic()
+SLICE = 5  # seconds of waiting within one command, and so between two words to the person who looks on
 CLOCK_TRIES = 3
 GOOD_CLOCK = 200  # milliseconds of doubt
 BAD_CLOCK = 1000
@@ -41,36 +45,73 @@ class File:
     owner: str
 
 
+def _nobody() -> Docker:
+    raise ObservationError("there is no way to a Docker engine here")
+
+
+def _each_time(_key: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is asked
+    return ask()
+
+
+def _unheard(_what: str) -> None:
+    """Nobody looks on."""
+
+
+def _nowhere(address: str, port: int) -> Browser:
+    raise ObservationError(f"there is no way to {address} port {port} here")
+
+
 @dataclass(frozen=True)
 class NodeAccess:
     """One node to look at: its name, the cluster it belongs to, and a testinfra host over our connection.
 
     `host` asks as the login user, `root` through sudo. Both are ordinary testinfra hosts; `ask` and
-    `test` are for the plain command whose failure means that nothing was learnt. `by_key` says that the
-    harness itself came in by a key, so it does not need the password.
+    `test` are for the plain command whose failure means that nothing was learnt. `docker()` is docker-py's client
+    for the engine of the node; it raises ObservationError where none runs. `by_key` says that the harness itself
+    came in by a key, so it does not need the password. `once` asks what is the same on every node only once in a run:
+    it gives the first answer under a key again. `http(address, port)` is a browser on the controller's side of the
+    network. `say` is told what is being waited for, and why it is not there yet.
     """
 
     name: str
     cluster: Cluster
     host: Host
     root: Host
+    docker: Callable[[], Docker] = _nobody
     by_key: bool = False
+    once: Callable[[str, Callable[[], Any]], Any] = _each_time
+    http: Callable[[str, int], Browser] = _nowhere
+    say: Callable[[str], None] = _unheard
 
     @property
     def is_controller(self) -> bool:
         """Whether this is the machine that carries the HAT."""
         return self.name == self.cluster.controller.name
 
-    def ask(self, command: str, *arguments: str, root: bool = False) -> str:
+    def ask(self, command: str, *arguments: str, root: bool = False, limit: float | None = None) -> str:
         """The standard output of a command whose exit code must be 0.
 
         Each `%s` of `command` is replaced by one argument, quoted. MissingTool for exit 127,
-        ObservationError for any other failure; never an empty answer in place of one.
+        ObservationError for any other failure; never an empty answer in place of one. `limit` as for `run`.
         """
-        code, out, err = self.run(command, *arguments, root=root)
+        code, out, err = self.run(command, *arguments, root=root, limit=limit)
         if code:
             raise ObservationError(f"{self.name}: `{command}` gave exit {code}: {_first_line(err or out)}")
         return out
+
+    def wait(self, seconds: int, what: str, script: str, *arguments: str) -> str:
+        """Have a script of the shell wait as root until it prints nothing; what it last printed where time is over.
+
+        It prints what is still missing. It waits for $0 seconds at most, by the machine's clock; its arguments are $1
+        and so on. Between two of these slices the missing is said.
+        """
+        missing, command = "", " ".join(("sh -c %s %s", *["%s"] * len(arguments)))
+        for some in slices(seconds):
+            missing = self.ask(command, script, str(some), *arguments, root=True).strip()
+            if not missing:
+                break
+            self.say(f"{self.name}: waiting for {what}: {_first_line(missing)}")
+        return missing
 
     def test(self, command: str, *arguments: str, root: bool = False) -> bool:
         """Exit 0 as True and 1 as False; every other exit is an ObservationError."""
@@ -108,12 +149,34 @@ class NodeAccess:
         text = self.ask("date %s", "+%s.%N")
         return reading(text, asked, EPOCH + time.monotonic())
 
-    def run(self, command: str, *arguments: str, root: bool = False) -> tuple[int, str, str]:
-        """Exit code, output and error output of a command that ran; MissingTool if it is not there."""
-        result = (self.root if root else self.host).run(command, *arguments)
+    def feed(self, command: str, *arguments: str, stdin: str) -> tuple[int, str, str]:
+        """As `run`, as root, with a text for the command's input: the way for what no process list may show.
+
+        Neither the message of an error nor a log of testinfra has that text.
+        """
+        answer = self.root.backend.feed(command, *arguments, stdin=stdin)
+        return answer.code, answer.out.decode(errors="backslashreplace"), answer.err.decode(errors="backslashreplace")
+
+    def run(
+        self, command: str, *arguments: str, root: bool = False, limit: float | None = None
+    ) -> tuple[int, str, str]:
+        """Exit code, output and error output of a command that ran; MissingTool if it is not there.
+
+        `limit` is in seconds; not given, it is that of the inventory for one command.
+        """
+        own = {} if limit is None else {"limit": limit}
+        result = (self.root if root else self.host).run(command, *arguments, **own)
         if result.rc == COMMAND_NOT_FOUND:
             raise MissingTool(f"{self.name}: cannot ask: {_first_line(result.stderr) or command}")
         return result.rc, result.stdout, result.stderr
+
+
+def slices(seconds: int) -> Iterator[int]:
+    """How long each of several commands may wait until so many seconds have passed by our clock; one at least."""
+    end = time.monotonic() + seconds
+    yield min(SLICE, seconds)
+    while (left := end - time.monotonic()) > 0:
+        yield min(SLICE, math.ceil(left))
 
 
 def _quoted_but_globs(pattern: str) -> str:

@@ -61,12 +61,20 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--advice goes with --plan or --repair")
     if option.repair and getattr(option, "numprocesses", None):
         raise pytest.UsageError("--repair runs in one process, or two would mend at once; leave out -n")
+    _check_reports(junit.reports(config))
     try:
         config.stash[KEY] = run = Run(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(run, "hatcheck-run")
     junit.ask(config)
+
+
+def _check_reports(folder: Path) -> None:
+    """A run must be able to say what it did; nothing is made here, for not every session is a run."""
+    place = next(one for one in (folder, *folder.parents) if one.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise pytest.UsageError(f"--reports: expected a folder that can be written to, got {place}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -20,5 +20,11 @@ class Secret:
 
     __str__ = __repr__
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a Secret is never saved")

@@ -40,7 +40,7 @@ def _checked_time(text: str) -> str:
 
 
 def _checked_step(name: str) -> str:
-    if name not in map(steps.name_of, steps.STEPS):
+    if name not in steps.STEPS:
         raise ValueError(f"there is no step {name!r}")
     return name
 

@@ -8,13 +8,24 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.model import Run, Write, WriteSshd
+from harness.model import (
+    Boot,
+    BuildImage,
+    DeployStack,
+    JoinSwarm,
+    LoadSchema,
+    PushImage,
+    Run,
+    SettleService,
+    Write,
+    WriteSshd,
+)
 from harness.report.text import count, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.model import Action, Boot
+    from harness.model import Action
 
 Kind = Literal["head", "what", "file", "hunk", "same", "added", "removed", "note"]
 
@@ -45,13 +56,32 @@ def lines(action: Action, limit: int = MAX_LINES) -> tuple[Line, ...]:
 def what(action: Action) -> str:
     """What the action does, in one line without the reason."""
     if isinstance(action, Run):
-        once = "  (last, once)" if action.last else ""
-        return visible(f"$ {shlex.join(action.argv)}") + once
-    if isinstance(action, Write):
-        return _what_file(action)
-    if isinstance(action, WriteSshd):
-        return _what_sshd(action)
-    return _what_boot(action)
+        return visible(_what(action)) + ("  (last, once)" if action.last else "")
+    return visible(_what(action), MAX_WIDTH)
+
+
+def _what(action: Action) -> str:
+    match action:
+        case Write():
+            said = _what_file(action)
+        case WriteSshd():
+            said = _what_sshd(action)
+        case Boot():
+            said = _what_boot(action)
+        case JoinSwarm():
+            said = f"join the swarm of {action.manager} at {action.remote} as {action.address}"
+        case BuildImage():
+            source = action.folder or "fixtures/app"
+            said = f"build {action.reference} for {action.platform} of {source}/{action.dockerfile}"
+        case PushImage():
+            said = f"push {action.reference} by the Docker login of {action.user}"
+        case DeployStack() | SettleService():
+            said = _what_stack(action)
+        case LoadSchema():
+            said = f"run {action.script} in container {action.container[:12]}, if its database is empty"
+        case Run():
+            said = f"$ {shlex.join(action.argv)}"
+    return said
 
 
 def plain(action: Action, limit: int = MAX_LINES) -> str:
@@ -68,18 +98,26 @@ def _what_file(action: Write) -> str:
     mode = [] if action.mode is None else [f"mode {action.mode:04o}"]
     owner = [] if action.owner is None else [f"owner {action.owner}"]
     rights = ", ".join((*mode, *owner))
-    return visible(f"{verb} {action.path}" + (f" ({rights})" if rights else ""), MAX_WIDTH)
+    return f"{verb} {action.path}" + (f" ({rights})" if rights else "")
 
 
 def _what_sshd(action: WriteSshd) -> str:
     verb = "create" if action.before is None else "write"
     guard = f"taken back by the node after {action.limit:g} s unless a new login works"
-    return visible(f"{verb} {action.path} and reload sshd ({guard})", MAX_WIDTH)
+    return f"{verb} {action.path} and reload sshd ({guard})"
+
+
+def _what_stack(action: DeployStack | SettleService) -> str:
+    if isinstance(action, DeployStack):
+        made = f"made from the inventory's, because {action.mesh}" if action.mesh else "the inventory's"
+        return f"docker stack deploy --compose-file {action.path} {action.stack} (the file is {made})"
+    anew = "docker service update --force" if action.force else "wait for"
+    return f"{anew} {action.service}, until its tasks stay (at most {action.limit:g} s)"
 
 
 def _what_boot(action: Boot) -> str:
     tries = f"{count(action.cycles, 'try', 'tries')} of {action.limit:g} s"
-    return visible(f"switch on {action.target} at port {action.port} ({tries})", MAX_WIDTH)
+    return f"switch on {action.target} at port {action.port} ({tries})"
 
 
 def _compare(action: Write | WriteSshd) -> Iterator[Line]:
