@@ -20,3 +20,8 @@ def test_hosts_witness(node: Host, node_name: str, cluster: Cluster) -> None:
         names[cluster.controller.name] = cluster.controller.address
     for name, address in names.items():
         assert node.check_output("getent ahostsv4 %s", name).split()[0] == str(address)
+    further = {name: (name, cluster.address(name)) for name in cluster.names}
+    further |= {each.alias: (each.name, each.address) for each in cluster.nodes}
+    for name, (owner, address) in further.items():
+        found = {line.split()[0] for line in node.run("getent -s files ahostsv4 %s", name).stdout.splitlines()}
+        assert found <= {str(address), *(("127.0.0.1", "127.0.1.1") if owner == node_name else ())}, name

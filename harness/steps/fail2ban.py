@@ -11,10 +11,10 @@ from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import fail2ban_fixes as fixes
 from harness.steps.fail2ban_bans import judge_bans
-from harness.steps.fail2ban_fixes import AUTH_LOG, IGNORE_SITE, OWN_LOG, SERVER_SITE, SITE, SYSLOG, UNIT
-from harness.steps.fail2ban_look import Daemon, ask_files, ask_server, try_files, try_filter
+from harness.steps.fail2ban_fixes import AUTH_LOG, IGNORE_SITE, OWN_LOG, SERVER_SITE, SITE, SYSLOG, SYSLOG_SITE, UNIT
+from harness.steps.fail2ban_look import Daemon, look_at
 from harness.steps.fail2ban_mend import Mend
-from harness.steps.fail2ban_values import judge_advice, judge_agreement, judge_values
+from harness.steps.fail2ban_values import judge_agreement, judge_ignored, judge_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,16 +26,22 @@ if TYPE_CHECKING:
 NEEDS = ("system",)
 LOOK_FROM: LookFrom = "controller"
 PROGRAM = "/usr/bin/fail2ban-client"
+# Without rsyslog there are no such files, and no rule either.
+HAS_RULE = "grep -qse %s /etc/rsyslog.conf /etc/rsyslog.d/*.conf; [ $? = 0 ]"
 QUIET = {"CRITICAL", "ERROR", "WARNING"}
 
 
 @dataclass(frozen=True)
 class State:
-    """The controller: units by name, our files, which logs there are, its firewall, and fail2ban (None: absent)."""
+    """The controller: units by name, our files, which logs there are, its firewall, and fail2ban (None: absent).
+
+    `has_rule`: a file of rsyslog's says that it writes sshd's words into their log.
+    """
 
     units: dict[str, Unit]
     files: dict[str, File]
     logs: tuple[str, ...]
+    has_rule: bool
     rules: str
     daemon: Daemon | None
 
@@ -44,19 +50,15 @@ def observe(node: NodeAccess) -> State:
     """Ask systemd, the firewall, the running server, and the files by way of fail2ban itself."""
     state = State(
         units.units(node.ask(units.command(UNIT, SYSLOG), UNIT, SYSLOG)),
-        node.files(SITE, IGNORE_SITE, SERVER_SITE),
+        node.files(SITE, IGNORE_SITE, SERVER_SITE, SYSLOG_SITE),
         tuple(path for path in (AUTH_LOG, OWN_LOG) if node.test("test -f %s", path, root=True)),
+        node.test(HAS_RULE, f"^[^#]*auth.*{AUTH_LOG}", root=True),
         node.ask("iptables -w -S", root=True),
-        _observe_daemon(node) if node.test("test -x %s", PROGRAM) else None,
+        look_at(node) if node.test("test -x %s", PROGRAM) else None,
     )
     # Judged once here, so that rules that nobody can read are an unknown of this machine.
     tuple(judge_bans(state.rules, None, node.cluster))
     return state
-
-
-def _observe_daemon(node: NodeAccess) -> Daemon:
-    complaint = try_files(node)
-    return Daemon(complaint, None if complaint else ask_files(node), ask_server(node), try_filter(node))
 
 
 def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
@@ -91,11 +93,14 @@ def _judge_files(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterato
         name, "configuration test", want="passes", seen=daemon.complaint or "passes",
         fix=(*mend.logs(), *mend.files(), mend.go()) if mend.is_ours else (), by_hand="mend what it names",
     )  # fmt: skip
+    is_kept = "yes" if mend.reads_journal else _auth_log(state)
     if mend.reads_journal is not None:
-        seen = "yes" if mend.reads_journal else _auth_log(state)
-        yield expect(name, "sshd's log is kept", want="yes", seen=seen, fix=(*mend.logs(), *mend.syslog()))
-    fix = (*mend.logs(), *mend.own_log())
-    yield expect(name, "recidive's log is kept", want="yes", seen=_own_log(state, daemon), fix=fix)
+        yield expect(name, "sshd's log is kept", want="yes", seen=is_kept, fix=(*mend.logs(), *mend.syslog()))
+    if daemon.reaches is not None and is_kept == "yes":
+        fix, by_hand = mend.rules()
+        yield expect(name, "jail sshd hears sshd", want="yes", seen=daemon.reaches, fix=fix, by_hand=by_hand)
+    own = (*mend.logs(), *mend.own_log())
+    yield expect(name, "recidive's log is kept", want="yes", seen=_own_log(state, daemon), fix=own)
     yield expect(
         name, "filter sshd catches a failed login", want="yes", seen=daemon.catches,
         by_hand="set /etc/fail2ban/filter.d/sshd.conf and sshd.local against those of the package",
@@ -132,7 +137,7 @@ def _judge_server(name: str, state: State, daemon: Daemon, mend: Mend, cluster: 
     yield from judge_values(name, server, fix, by_hand)
     if daemon.planned is not None:
         yield from judge_agreement(name, server, daemon.planned, (*mend.files(), mend.go()))
-    yield from judge_advice(name, server, state.files, cluster)
+    yield from judge_ignored(name, server, state.files, cluster)
 
 
 def _yes(is_so: bool) -> str:  # noqa: FBT001 - it is the whole question

@@ -19,6 +19,9 @@ SITE = "/etc/fail2ban/jail.d/zz-cluster.local"
 IGNORE_SITE = "/etc/fail2ban/jail.d/zz-cluster-ignoreip.local"
 SERVER_SITE = "/etc/fail2ban/fail2ban.d/zz-cluster.local"
 AUTH_LOG = "/var/log/auth.log"
+# Early among rsyslog's files, because a later one may end the way of a message.
+SYSLOG_SITE = "/etc/rsyslog.d/10-cluster-auth.conf"
+SYSLOG_RULE = f"auth,authpriv.* {AUTH_LOG}\n".encode()
 OWN_LOG = "/var/log/fail2ban.log"
 UNIT = "fail2ban.service"
 SYSLOG = "rsyslog.service"
@@ -33,7 +36,10 @@ SSHD = {
 RECIDIVE = {"enabled": "true", "logpath": OWN_LOG, "bantime": "1h"}
 SERVER = {"loglevel": "INFO", "logtarget": OWN_LOG}
 # The last jail is there: then all of the configuration has arrived. The look that follows decides, not this.
-AWAIT = "n=0; until fail2ban-client status recidive || [ $n -ge 40 ]; do n=$((n+1)); sleep 0.5; done >/dev/null 2>&1"
+AWAIT = (
+    "e=$(($(date +%s)+20)); "
+    "until fail2ban-client status recidive || [ $(date +%s) -ge $e ]; do sleep 0.5; done >/dev/null 2>&1"
+)
 # A server that runs keeps what it has where the files are broken: a restart would end it for good.
 GUARD = "fail2ban-client -t >&2 && "
 START = f"systemctl unmask {UNIT} && systemctl enable {UNIT} && {GUARD}systemctl start {UNIT} && {{ {AWAIT}; }}"

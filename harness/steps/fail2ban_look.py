@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import ObservationError
 from harness.parse import fail2ban as words
+from harness.steps.fail2ban_knock import Heard, knock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +20,13 @@ GETS = ("maxretry", "bantime", "findtime", "actions", "logpath", "ignoreip")
 # One client for all questions: on a Pi each start of Python costs about a second.
 TALK = "printf %%s %s | timeout 15 fail2ban-client -i"
 TIMED_OUT = 124
-# sshd's own words for a wrong password, from an address that is nobody's (RFC 5737).
-FAILURE = "Nov 22 16:00:00 cnat sshd[4242]: Failed password for invalid user admin from 192.0.2.1 port 4242 ssh2"
+# sshd's own words for a wrong password, from an address that is nobody's (RFC 5737); and what stands before them where
+# no line of this machine is there to be looked at.
+FAILURE = "Failed password for invalid user admin from 192.0.2.1 port 4242 ssh2"
+PREFIX = "Nov 22 16:00:00 cnat sshd[4242]: "
+LOST = "no: not of a connection that was made just now"
+# At these sshd does not say who fails to log in either; `sshd -T` calls QUIET by its older name, SILENT.
+LOG_LEVEL = re.compile(r"^loglevel (SILENT|QUIET|FATAL|ERROR)$", re.IGNORECASE | re.MULTILINE)
 STAMP = re.compile(r"^[-0-9]{10} [0-9:,]{12} \S+ +\[[0-9]+\]: ")
 LONGEST = 300
 
@@ -55,13 +62,42 @@ class Daemon:
     """fail2ban where it is installed.
 
     `complaint` is what its own test says against its files (empty: it passes); then `planned` is None, else it is
-    what they would set. `server` is None where none answers. `catches` says whether the filter works.
+    what they would set. `server` is None where none answers. `catches` says whether the filter works. `reaches` says
+    whether a line that sshd has just written came where the running jail reads (None: none runs): "yes", or why not.
     """
 
     complaint: str
     planned: dict[str, Settings] | None
     server: Server | None
     catches: str
+    reaches: str | None
+
+
+def look_at(node: NodeAccess) -> Daemon:
+    """All of it; the filter is tried on a line as this machine writes them."""
+    complaint = try_files(node)
+    planned, server = None if complaint else ask_files(node), ask_server(node)
+    jail = server.settings.get("sshd") if server else None
+    heard = knock(node, jail.logs, () if jail.logs else _ask_match(node)) if jail else None
+    prefix = heard.line.partition("Connection ")[0] if heard and heard.line else PREFIX
+    return Daemon(complaint, planned, server, try_filter(node, prefix), why_not(node, heard) if heard else None)
+
+
+def why_not(node: NodeAccess, heard: Heard) -> str:
+    """Whether a line of sshd's came where the jail reads: "yes", or why it did not."""
+    if heard.trouble:
+        return f"sshd gave no greeting at {heard.trouble}"
+    if heard.line:
+        return "yes"
+    level = LOG_LEVEL.search(node.run("sshd -T", root=True)[1])
+    return f"no: sshd has LogLevel {level[1]}" if level else LOST
+
+
+def _ask_match(node: NodeAccess) -> tuple[str, ...]:
+    said = _talk(node, ("get sshd journalmatch",))
+    if not said:
+        raise ObservationError(f"{node.name}: fail2ban's server answered, and then no more")
+    return words.journal_match(said[0])
 
 
 def ask_server(node: NodeAccess) -> Server | None:
@@ -73,11 +109,10 @@ def ask_server(node: NodeAccess) -> Server | None:
     jails = words.jails(said[1])
     answers = dict(zip(questions, said, strict=True))
     known = tuple(jail for jail in JAILS if jail in jails)
-    # Which action has the ports is only known now.
     actions = {jail: words.actions(answers[f"get {jail} actions"]) for jail in known}
-    ports = _ask_ports(node, actions)
+    bans, ports = _ask_more(node, jails, actions)
     return Server(
-        _ask_bans(node, jails),
+        bans,
         {jail: _settings(jail, answers, actions[jail], ports.get(jail, "")) for jail in known},
         {jail: words.ignored(answers[f"get {jail} ignoreip"]) for jail in known},
         words.level(said[2]),
@@ -92,15 +127,19 @@ def _talk(node: NodeAccess, questions: Sequence[str]) -> tuple[str, ...]:
     return () if code == TIMED_OUT else words.answers(out, len(questions))
 
 
-def _ask_bans(node: NodeAccess, jails: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    said = _talk(node, [f"status {jail}" for jail in jails])
-    return {jail: words.jail(answer).banned for jail, answer in zip(jails, said, strict=True)}
-
-
-def _ask_ports(node: NodeAccess, actions: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    asked = {jail: names[0] for jail, names in actions.items() if names}
-    said = _talk(node, [f"get {jail} action {action} port" for jail, action in asked.items()])
-    return {jail: _plain(words.ports(answer)) for jail, answer in zip(asked, said, strict=True)}
+def _ask_more(
+    node: NodeAccess, jails: Sequence[str], actions: dict[str, tuple[str, ...]]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Whom each jail bans, and the ports of each documented one: its first action has them, known only now."""
+    first = {jail: names[0] for jail, names in actions.items() if names}
+    status = [f"status {jail}" for jail in jails]
+    questions = (*status, *(f"get {jail} action {action} port" for jail, action in first.items()))
+    said = _talk(node, questions)
+    if len(said) < len(questions):
+        raise ObservationError(f"{node.name}: fail2ban's server answered, and then no more")
+    bans = {jail: words.jail(answer).banned for jail, answer in zip(jails, said, strict=False)}
+    ports = {jail: _plain(words.ports(answer)) for jail, answer in zip(first, said[len(status) :], strict=True)}
+    return bans, ports
 
 
 def _settings(jail: str, answers: dict[str, str], actions: tuple[str, ...], ports: str) -> Settings:
@@ -111,7 +150,10 @@ def _settings(jail: str, answers: dict[str, str], actions: tuple[str, ...], port
 
 
 def try_files(node: NodeAccess) -> str:
-    """What the server's own test says against the files; empty where it passes."""
+    """What the server's own test says against the files; empty where it passes.
+
+    A question of its own: together with `-d` the test lets a missing log pass.
+    """
     code, _, err = node.run("fail2ban-client -t", root=True)
     lines = [STAMP.sub("", line) for line in err.splitlines() if " WARNING " not in line]
     return " ".join(" ".join(lines).split())[:LONGEST] or f"exit {code}" if code else ""
@@ -134,9 +176,9 @@ def _plain(ports: str) -> str:
     return "22" if ports == "ssh" else ports
 
 
-def try_filter(node: NodeAccess) -> str:
+def try_filter(node: NodeAccess, prefix: str) -> str:
     """Whether the filter of jail sshd takes a real failed login for one: "yes", "no", or why it cannot be used."""
-    code, out, err = node.run("fail2ban-regex %s sshd", FAILURE, root=True)
+    code, out, err = node.run("fail2ban-regex %s sshd", prefix + FAILURE, root=True)
     if code and "Lines:" not in out:
         lines = (STAMP.sub("", line) for line in (*err.splitlines(), *out.splitlines()))
         return next((line for line in lines if "ERROR" in line), f"exit {code}")[:LONGEST]

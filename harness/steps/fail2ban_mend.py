@@ -6,10 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.fixes import install, start_now_and_at_boot
-from harness.model import Action, Run
+from harness.model import Action, Run, Write
 from harness.parse import jailfile
 from harness.steps import fail2ban_fixes as fixes
-from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, RECIDIVE, SERVER, SERVER_SITE, SITE, SSHD, SYSLOG, UNIT
+from harness.steps.fail2ban_fixes import (
+    AUTH_LOG,
+    OWN_LOG,
+    RECIDIVE,
+    SERVER,
+    SERVER_SITE,
+    SITE,
+    SSHD,
+    SYSLOG,
+    SYSLOG_RULE,
+    SYSLOG_SITE,
+    UNIT,
+)
+from harness.steps.fail2ban_look import LOST
 from harness.steps.fail2ban_values import are_right, is_to_be_rebuilt
 
 if TYPE_CHECKING:
@@ -76,8 +89,24 @@ class Mend:
         start = start_now_and_at_boot(self.node, SYSLOG, "write down who fails to log in")
         if AUTH_LOG in self.state.logs:
             return (start,)
-        reopen = Run(self.node, ("systemctl", "restart", SYSLOG), "write to the log that is there now")
-        return (start, reopen, self.go())
+        return (start, self._reopen(), self.go())
+
+    def rules(self) -> tuple[tuple[Action, ...], str]:
+        """What has sshd's words come where the jail reads, or what only a person can do about it."""
+        daemon = self.state.daemon
+        jail = daemon.server.settings.get("sshd") if daemon and daemon.server else None
+        if daemon is None or daemon.reaches != LOST or jail is None or jail.logs != (AUTH_LOG,):
+            return (
+                (),
+                "`sshd -T` says what sshd logs (LogLevel), `fail2ban-client get sshd logpath` where the jail reads",
+            )
+        before = self.state.files.get(SYSLOG_SITE)
+        why = "have rsyslog write down who fails to log in"
+        rule = Write(self.node, SYSLOG_SITE, before.content if before else None, SYSLOG_RULE, why, 0o644, "root:root")
+        return (*(() if self.state.has_rule else (rule,)), self._reopen()), ""
+
+    def _reopen(self) -> Run:
+        return Run(self.node, ("systemctl", "restart", SYSLOG), "write to the log that is there now")
 
     def own_log(self) -> tuple[Action, ...]:
         """What has the server write its bans where recidive reads them."""

@@ -84,6 +84,9 @@ def _disagreements(running: Mapping[str, Settings], planned: Mapping[str, Settin
             yield f"{jail}: only {'runs' if jail in running else 'in the files'}"
 
 
+STRANGERS = IPv4Network("192.0.2.0/24")  # nobody's (RFC 5737)
+
+
 def is_to_be_rebuilt(server: Server, planned: Mapping[str, Settings] | None) -> bool:
     """Whether an action must be added, which a reload does not do."""
     wanted = {jail: settings.actions for jail, settings in (planned or {}).items()}
@@ -94,8 +97,14 @@ def is_to_be_rebuilt(server: Server, planned: Mapping[str, Settings] | None) -> 
     )  # fmt: skip
 
 
-def judge_advice(name: str, server: Server, files: Mapping[str, File], cluster: Cluster) -> Iterator[Check]:
-    """No jail would ever ban the cluster: it would cut off MPI and the harness itself for two minutes or an hour."""
+def judge_ignored(name: str, server: Server, files: Mapping[str, File], cluster: Cluster) -> Iterator[Check]:
+    """A stranger can be banned; and, as advice, no machine of the cluster, for that would cut off MPI and ourselves."""
+    blind = [jail for jail in server.ignored if _covers(server.ignored[jail], STRANGERS)]
+    seen = f"not by {', '.join(blind)}: ignoreip has them" if blind else "yes"
+    yield expect(
+        name, "strangers can be banned", want="yes", seen=seen,
+        by_hand="take that network out of ignoreip in /etc/fail2ban and `sudo fail2ban-client reload`",
+    )  # fmt: skip
     short = [jail for jail in server.ignored if not _covers(server.ignored[jail], cluster.subnet)]
     wanted = {
         jail: {"ignoreip": " ".join(dict.fromkeys((*(server.ignored[jail] or ALWAYS_IGNORED), str(cluster.subnet))))}
@@ -112,7 +121,9 @@ def judge_advice(name: str, server: Server, files: Mapping[str, File], cluster: 
 
 
 def _covers(ignored: tuple[str, ...], subnet: IPv4Network) -> bool:
-    return any(subnet.subnet_of(IPv4Network(text, strict=False)) for text in ignored if _is_network(text))
+    # fail2ban shows 0.0.0.0/0 without its prefix, and no machine has that address.
+    networks = (text if text != "0.0.0.0" else "0.0.0.0/0" for text in ignored)  # noqa: S104 - nobody binds here
+    return any(subnet.subnet_of(IPv4Network(text, strict=False)) for text in networks if _is_network(text))
 
 
 def _is_network(text: str) -> bool:

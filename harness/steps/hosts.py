@@ -22,6 +22,8 @@ LOOK_FROM: LookFrom = "every node"
 PATH = "/etc/hosts"
 LOOPBACK = {"127.0.0.1": ("localhost",)}
 LOOPBACK_6 = "::1"
+# Where a machine may find its own names (hosts(5); step `system` says which of them it must have).
+OWN = ("127.0.0.1", "127.0.1.1")
 READABLE = 0o444
 
 
@@ -45,10 +47,12 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     for name, state in seen.items():
         known = hosts.names(state.file.content)
         wanted = {**LOOPBACK, **_peers(name, cluster)}
-        fix = _fix(name, state.file, wanted)
+        further = _further(name, cluster)
+        fix = _fix(name, state.file, wanted, further)
         for address, names in wanted.items():
             for peer in names:
                 yield _judge_name(name, peer, address, known, fix)
+        yield _judge_further(name, further, known, fix)
         yield expect(
             name, "IPv6 loopback has its name", want="localhost",
             seen="localhost" if LOOPBACK_6 in known.get("localhost", ()) else "no name", fix=fix,
@@ -70,6 +74,31 @@ def _peers(name: str, cluster: Cluster) -> dict[str, tuple[str, ...]]:
     return {str(cluster.controller.address): (cluster.controller.name,), **peers}
 
 
+def _further(name: str, cluster: Cluster) -> dict[str, tuple[str, ...]]:
+    """The names of the cluster that it need not know, and the IPv4 addresses at which each may stand."""
+    known = {alias for aliases in _peers(name, cluster).values() for alias in aliases}
+    places = [(cluster.controller.name, cluster.controller.name, cluster.controller.address)]
+    places += [(node.name, called, node.address) for node in cluster.nodes for called in (node.name, node.alias)]
+    return {
+        called: (str(address), *(OWN if owner == name else ()))
+        for owner, called, address in places if called not in known
+    }  # fmt: skip
+
+
+def _judge_further(
+    name: str, further: Mapping[str, tuple[str, ...]], known: Mapping[str, tuple[str, ...]], fix: tuple[Action, ...]
+) -> Check:
+    found = [(called, address) for called in further for address in known.get(called, ())]
+    wrong = [f"{called} is {at}" for called, at in found if ":" not in at and at not in further[called]]
+    # As for the names that it must know: another machine on the loopback line would be this one.
+    misled = [called for called, at in found if at == LOOPBACK_6 and OWN[0] not in further[called]]
+    return expect(
+        name, "no other name of the cluster is wrong", want="yes",
+        seen=", ".join((*wrong, *(f"{called} is {LOOPBACK_6}" for called in misled))) or "yes",
+        fix=fix if wrong else (), by_hand=f"take {', '.join(misled)} off the line of {LOOPBACK_6}",
+    )  # fmt: skip
+
+
 def _judge_name(
     name: str, peer: str, address: str, known: Mapping[str, tuple[str, ...]], fix: tuple[Action, ...]
 ) -> Check:
@@ -82,8 +111,10 @@ def _judge_name(
     )  # fmt: skip
 
 
-def _fix(name: str, file: File, wanted: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:
-    after = hosts.repair(file.content, wanted)
+def _fix(
+    name: str, file: File, wanted: Mapping[str, tuple[str, ...]], further: Mapping[str, tuple[str, ...]]
+) -> tuple[Action, ...]:
+    after = hosts.only_at(hosts.repair(file.content, wanted), further)
     if LOOPBACK_6 not in hosts.names(after).get("localhost", ()):
         after = hosts.with_line(after, f"{LOOPBACK_6} localhost ip6-localhost ip6-loopback")
     mode = None if file.mode & READABLE == READABLE else file.mode | READABLE

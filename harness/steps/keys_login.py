@@ -55,13 +55,16 @@ def obstacle(origin: str, target: str, seen: Mapping[str, State], cluster: Clust
     here, there = seen[origin], seen[target]
     address = str(cluster.address(origin))
     lets = [lets_in(there, key, address) for key in here.usable_keys]
+    door = there.sshd.doors.get(origin)
+    keeps_out = door.barrier if door else ""
     answer = knows(here, called(target, cluster), str(cluster.address(target)), there.own_host_keys)
     reasons = {
         f"{origin} has no key pair that ssh can use": not here.usable_keys,
         f"{target} does not let the key of {origin} in": "yes" not in lets,
         f"{origin} does not know the host key of {target}": answer != "yes",
         f"~/.ssh of {origin} is not its user's": not _is_readable(here),
-        f"sshd of {target} takes no such keys": not takes_keys(there.sshd, there.home),
+        f"sshd of {target} does not let {there.user} in from {origin}: {keeps_out}": bool(keeps_out),
+        f"sshd of {target} takes no such keys": door is None or not takes_keys(door, there.home),
         f"sshd of {target} does not trust the rights of home, ~/.ssh or authorized_keys": not _is_trusted(there),
     }
     return next((reason for reason, is_so in reasons.items() if is_so), "")

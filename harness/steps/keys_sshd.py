@@ -15,7 +15,8 @@ from harness.steps.keys_state import SSHD_FILE, SSHD_FOLDER
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from harness.steps.keys_state import Sshd, State
+    from harness.steps.keys_doors import Door, Sshd
+    from harness.steps.keys_state import State
 
 # Sorts before the drop-ins of others, and sshd takes the first value that it meets.
 DROP_IN = f"{SSHD_FOLDER}/00-clusterhat.conf"
@@ -23,13 +24,13 @@ USUAL = ".ssh/authorized_keys"
 PUBLIC_KEYS, KEYS_FILE, PASSWORDS = "PubkeyAuthentication", "AuthorizedKeysFile", "PasswordAuthentication"
 
 
-def takes_keys(sshd: Sshd, home: str) -> bool:
+def takes_keys(door: Door, home: str) -> bool:
     """Whether sshd accepts public keys that stand in ~/.ssh/authorized_keys."""
-    return sshd.public_keys == "yes" and _reads_usual(sshd, home)
+    return door.public_keys == "yes" and _reads_usual(door, home)
 
 
 def judge_sshd(name: str, state: State) -> Iterator[Check]:
-    """The effective configuration, for the login user coming from a peer."""
+    """The effective configuration, for the login user coming from each peer."""
     sshd = state.sshd
     yield expect(
         name, "sshd understands its configuration", want="yes", seen=sshd.complaint or "yes",
@@ -37,15 +38,20 @@ def judge_sshd(name: str, state: State) -> Iterator[Check]:
     )  # fmt: skip
     if sshd.complaint:
         return
+    doors = sshd.doors
+    entry = {peer: f"no: {door.barrier}" if door.barrier else "yes" for peer, door in doors.items()}
     yield expect(
-        name, f"sshd lets {state.user} in", want="yes", seen=f"no: {sshd.barrier}" if sshd.barrier else "yes",
+        name, f"sshd lets {state.user} in", want="yes", seen=_by_peer(entry),
         by_hand="correct that list before sshd is loaded again, or nobody comes in any more; see `sshd -T`",
     )  # fmt: skip
     wanted = _wanted(state)
     fix = (_write(name, sshd, wanted, "let sshd accept public keys"),) if wanted else ()
-    yield expect(name, "sshd accepts public keys", want="yes", seen=sshd.public_keys, fix=fix)
-    seen = USUAL if _reads_usual(sshd, state.home) else " ".join(sshd.keys_files)
-    yield expect(name, "sshd reads the keys in", want=USUAL, seen=seen, fix=fix)
+    accepts = {peer: door.public_keys for peer, door in doors.items()}
+    yield expect(name, "sshd accepts public keys", want="yes", seen=_by_peer(accepts), fix=fix)
+    reads = {
+        peer: USUAL if _reads_usual(door, state.home) else " ".join(door.keys_files) for peer, door in doors.items()
+    }
+    yield expect(name, "sshd reads the keys in", want=USUAL, seen=_by_peer(reads), fix=fix)
 
 
 def judge_passwords(name: str, state: State, *, logins_work: bool) -> Iterator[Check]:
@@ -57,23 +63,35 @@ def judge_passwords(name: str, state: State, *, logins_work: bool) -> Iterator[C
     if logins_work:
         reason = "this run itself came in by a password: put your own key there first (ssh-copy-id), then look again"
     yield expect(
-        name, PASSWORDS, want="no", seen=state.sshd.passwords, level="advice",
+        name, PASSWORDS, want="no", level="advice",
+        seen=_by_peer({peer: door.passwords for peer, door in state.sshd.doors.items()}),
         fix=fix if logins_work and state.by_key else (), by_hand=reason,
     )  # fmt: skip
 
 
 def _wanted(state: State) -> dict[str, str]:
     """What must be set, in one change: a second one would find the file changed since it was looked at."""
-    wanted = {} if state.sshd.public_keys == "yes" else {PUBLIC_KEYS: "yes"}
-    if not _reads_usual(state.sshd, state.home):
+    doors = state.sshd.doors.values()
+    wanted = {} if all(door.public_keys == "yes" for door in doors) else {PUBLIC_KEYS: "yes"}
+    if not all(_reads_usual(door, state.home) for door in doors):
         # Whoever logs in by a key in another file goes on to do so.
-        others = [path for path in state.sshd.keys_files if path != "none"]
+        others = dict.fromkeys(path for door in doors for path in door.keys_files if path not in {"none", USUAL})
         wanted[KEYS_FILE] = " ".join((USUAL, *others))
     return wanted
 
 
-def _reads_usual(sshd: Sshd, home: str) -> bool:
-    return bool({USUAL, f"%h/{USUAL}", f"{home}/{USUAL}"} & set(sshd.keys_files))
+def _reads_usual(door: Door, home: str) -> bool:
+    return bool({USUAL, f"%h/{USUAL}", f"{home}/{USUAL}"} & set(door.keys_files))
+
+
+def _by_peer(answers: Mapping[str, str]) -> str:
+    """The answer that holds for every peer, or each one with the peers that it holds for."""
+    peers_of: dict[str, list[str]] = {}
+    for peer, answer in answers.items():
+        peers_of.setdefault(answer, []).append(peer)
+    if len(peers_of) == 1:
+        return next(iter(peers_of))
+    return "; ".join(f"from {', '.join(peers)} {answer}" for answer, peers in peers_of.items())
 
 
 def _write(name: str, sshd: Sshd, wanted: Mapping[str, str], why: str) -> WriteSshd:

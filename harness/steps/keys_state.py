@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ObservationError
 from harness.node import File
-from harness.parse import authorized_keys, ssh_g
+from harness.parse import authorized_keys
 from harness.parse.authorized_keys import Key
-from harness.parse.sshd_access import barrier
+from harness.steps.keys_doors import Sshd, look_at_sshd
 
 if TYPE_CHECKING:
     from harness.node import NodeAccess
@@ -18,15 +18,17 @@ WHO = 'id -un; id -gn; printf "%s\\n" "$HOME"'
 # In the order in which ssh offers them (ssh_config(5), IdentityFile); a key on a token cannot log in unattended.
 PAIRS = ("id_rsa", "id_ecdsa", "id_ed25519")
 BEST = ("id_ed25519", "id_ecdsa", "id_rsa")
-HOST_KEYS = "/etc/ssh/ssh_host_*_key.pub"
+HOST_KEY = "/etc/ssh/ssh_host_"
+HOST_KEYS = f"{HOST_KEY}*_key.pub"
 SSHD_FILE = "/etc/ssh/sshd_config"
 SSHD_FOLDER = "/etc/ssh/sshd_config.d"
 RIGHTS = 'for f in %s %s %s %s %s; do [ ! -e "$f" ] || stat -L -c "%%a %%U %%n" -- "$f" || exit 9; done'
-# What public key a private one has, as ssh-keygen computes it: with no passphrase, or not at all.
+# What public key a private one has, as ssh-keygen computes it: with no passphrase, or not at all. Of sshd's own, too:
+# sshd proves who it is by the private one, and a file beside it may be of another.
 PUBLIC = (
-    'for f in %s %s %s; do [ ! -e "$f" ] || printf "%%s %%s\\n" "$f" "$(ssh-keygen -y -P "" -f "$f" 2>/dev/null)"; done'
+    f"for f in %s %s %s {HOST_KEY}*_key; do "
+    '[ ! -e "$f" ] || printf "%%s %%s\\n" "$f" "$(ssh-keygen -y -P "" -f "$f" 2>/dev/null)"; done'
 )
-SSHD = "sshd -T -C user=%s -C host=%s -C addr=%s"
 
 
 @dataclass(frozen=True)
@@ -66,21 +68,6 @@ class Pair:
         """Whether ssh would log in with it and ask nothing."""
         is_private = self.rights.owner == user and not self.rights.mode & 0o077
         return is_private and self.public is not None and (self.is_matched or self.written is None)
-
-
-@dataclass(frozen=True)
-class Sshd:
-    """What sshd would do for the login user (`sshd -T`), or its complaint; and the files that say so.
-
-    `barrier` is the list that keeps him out after the next reload (empty: none does).
-    """
-
-    complaint: str
-    public_keys: str
-    keys_files: tuple[str, ...]
-    passwords: str
-    files: dict[str, File]
-    barrier: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +135,7 @@ def look(node: NodeAccess) -> State:
     )  # fmt: skip
     rights = _rights(node.ask(RIGHTS, home, folder, *paths, root=True))
     public = dict(line.partition(" ")[::2] for line in node.ask(PUBLIC, *paths, root=True).splitlines())
-    host_keys = {path: file for path, file in files.items() if path.startswith("/etc/ssh/ssh_host_")}
+    host_keys = proved_keys(files, public)
     if not any(authorized_keys.keys(file.content) for file in host_keys.values()):
         raise ObservationError(f"{node.name}: {HOST_KEYS} gives no public key, so nobody can know this machine")
     pairs = tuple(
@@ -159,22 +146,22 @@ def look(node: NodeAccess) -> State:
     return State(
         user, group, home, {path: rights[path] for path in (home, folder) if path in rights}, pairs,
         files.get(f"{folder}/authorized_keys"), files.get(f"{folder}/known_hosts"), host_keys,
-        _look_at_sshd(node, user, settings), node.by_key,
+        look_at_sshd(node, user, settings), node.by_key,
     )  # fmt: skip
 
 
-def _look_at_sshd(node: NodeAccess, user: str, files: dict[str, File]) -> Sshd:
-    # As for a login of this user from inside the cluster, so that Match blocks count.
-    other = node.cluster.controller if not node.is_controller else node.cluster.nodes[0]
-    code, out, err = node.run(SSHD, user, other.name, str(other.address), root=True)
-    if code:
-        return Sshd(err.strip().partition("\n")[0][:200] or f"exit {code}", "", (), "", files)
-    found = ssh_g.settings(out)
-    return Sshd(
-        "", ssh_g.one(found, "pubkeyauthentication"), tuple(ssh_g.one(found, "authorizedkeysfile").split()),
-        ssh_g.one(found, "passwordauthentication"), files,
-        barrier(found, user, node.ask("id -Gn").split(), other.name, str(other.address)),
-    )  # fmt: skip
+def proved_keys(files: dict[str, File], public: dict[str, str]) -> dict[str, File]:
+    """Sshd's own keys as .pub files have them: those of its private keys, or all where none of these can be read."""
+    written = {path: file for path, file in files.items() if path.startswith(HOST_KEY)}
+    proved = {f"{path}.pub": key for path, line in public.items() if path.startswith(HOST_KEY) and (key := _key(line))}
+    if not proved:
+        return written
+    found = {}
+    for path, key in proved.items():
+        file = written.get(path)
+        is_own = file is not None and [one.blob for one in authorized_keys.keys(file.content)] == [key.blob]
+        found[path] = file if file and is_own else File(f"{key.kind} {key.blob}\n".encode(), 0o644, "root:root")
+    return found
 
 
 def _rights(text: str) -> dict[str, Rights]:

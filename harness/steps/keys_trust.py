@@ -5,12 +5,11 @@ Both rest on what the other machine says of itself over the connection that is t
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 from harness.model import Action, Check, Run, Write
 from harness.parse import authorized_keys, known_hosts
+from harness.parse.ssh_patterns import comes_from
 from harness.step import expect
 from harness.steps.keys_pair import FOLDER_MODE, KIND, make_folder
 
@@ -156,14 +155,6 @@ def _fix_known(name: str, seen: Mapping[str, State], cluster: Cluster) -> tuple[
 def _is_narrow(option: str, address: str) -> bool:
     keyword, _, value = option.partition("=")
     if keyword.lower() == "from":
-        return not any(_is_from(pattern, address) for pattern in value.strip('"').split(","))
+        # A host's name is not relied upon: sshd looks it up only where it is told to.
+        return not comes_from(value.strip('"').split(","), address, address)
     return option.lower().startswith(NARROW)
-
-
-def _is_from(pattern: str, address: str) -> bool:
-    if fnmatchcase(address, pattern):
-        return True
-    try:
-        return IPv4Address(address) in IPv4Network(pattern)
-    except ValueError:
-        return False  # a host name, an exclusion: only sshd can tell, so it is not relied upon

@@ -58,16 +58,12 @@ def observe_boot(node: NodeAccess, wish: Wish, enabled: tuple[str, ...]) -> AtBo
 def judge_boot(name: str, wish: Wish, at_boot: AtBoot) -> Check:
     """One aspect: the interface will be what the inventory says."""
     want = _sentence((wish.address,), wish.gateway)
-    is_right = len(at_boot.found) == 1 and _is_as_wished(at_boot.found[0], wish)
+    is_right = len(at_boot.found) == 1 and netconfig.meets(at_boot.found[0], netconfig.Wish(wish.address, wish.gateway))
     seen = want if is_right else "; ".join(map(_words, at_boot.found)) or "nothing is configured"
     return expect(
         name, f"{wish.interface} after a reboot", want=want, seen=seen, fix=_fix(name, wish, at_boot),
         by_hand="set it with the tool that manages this machine's network, in one place",
     )  # fmt: skip
-
-
-def _is_as_wished(found: Configured, wish: Wish) -> bool:
-    return found.is_automatic and found.addresses == (wish.address,) and found.gateway == wish.gateway
 
 
 def _fix(name: str, wish: Wish, at_boot: AtBoot) -> tuple[Action, ...]:
@@ -81,7 +77,7 @@ def _fix(name: str, wish: Wish, at_boot: AtBoot) -> tuple[Action, ...]:
 
 def _words(found: Configured) -> str:
     manual = "" if found.is_automatic else ", not at boot"
-    return f"{_sentence(found.addresses, found.gateway)} ({found.path}{manual})"
+    return f"{_sentence(found.addresses + found.aliases, found.gateway)} ({found.path}{manual})"
 
 
 def _sentence(addresses: tuple[IPv4Interface, ...], gateway: IPv4Address | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import ObservationError
 from harness.model import Boot, Check
 from harness.parse import clusterctrl
 from harness.step import LookFrom, expect
@@ -65,11 +66,20 @@ def _judge_hat(hat: State, cluster: Cluster) -> Iterator[Check]:
             by_hand="the controller needs the ClusterCTRL software: flash its CNAT image",
         )  # fmt: skip
     if hat.status is not None and hat.status.get("throttled", NOT_AVAILABLE) != NOT_AVAILABLE:
-        complaints = clusterctrl.throttled_sentences(hat.status["throttled"])
-        yield expect(
-            name, "supply voltage and clock", want="no complaint", seen="; ".join(complaints) or "no complaint",
-            level="advice", by_hand="use a stronger power supply or cool the Raspberry Pi",
-        )  # fmt: skip
+        yield _judge_supply(name, hat.status["throttled"])
+
+
+def _judge_supply(name: str, throttled: str) -> Check:
+    """Only advice, so what cannot be read must not hide what is said of the ports."""
+    by_hand = "use a stronger power supply or cool the Raspberry Pi"
+    try:
+        complaints = "; ".join(clusterctrl.throttled_sentences(throttled))
+    except ObservationError as error:
+        complaints, by_hand = f"not readable: {error}", "ask the firmware itself: vcgencmd get_throttled"
+    return expect(
+        name, "supply voltage and clock", want="no complaint", seen=complaints or "no complaint",
+        level="advice", by_hand=by_hand,
+    )  # fmt: skip
 
 
 def _judge_port(status: Mapping[str, str], node: Node, cluster: Cluster, *, answers: bool) -> Check:

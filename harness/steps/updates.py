@@ -56,7 +56,8 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:  # no
 
 def _judge_packages(name: str, broken: Mapping[str, str]) -> Check:
     """An update that was cut short stops every later one, and every installation."""
-    finish = Run(name, ("env", "DEBIAN_FRONTEND=noninteractive", *FINISH), "finish what was cut", limit=FINISH_LIMIT)
+    argv = ("env", "DEBIAN_FRONTEND=noninteractive", *FINISH)
+    finish = Run(name, argv, "finish what was cut", limit=FINISH_LIMIT, finishes=True)
     again = [package for package, what in broken.items() if what not in UNFINISHED]
     return expect(
         name, "every package is whole", want="yes",

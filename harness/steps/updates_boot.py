@@ -21,13 +21,22 @@ if TYPE_CHECKING:
 UNIT = "clusterhat-update.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 SCRIPT_PATH = "/usr/local/sbin/clusterhat-update"
+TRIES, PAUSE = 20, 15  # seconds
+# network-online.target says little: dhcpcd in the background (-b, as on CNAT) reaches it before there is a lease, and a
+# Pi has no clock of its own, so that for apt the lists are of the future until the time has come. Hence the tries.
 # `upgrade` never removes a package; --no-remove says so to who reads it. An edited configuration file is kept.
-SCRIPT_TEXT = """\
+SCRIPT_TEXT = f"""\
 #!/bin/sh
 # Bring this machine up to date (runbook L71); started at every boot by clusterhat-update.service.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
-apt-get -q -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any update
+# Soon after a boot there may be no lease and no time yet.
+tries={TRIES}
+until apt-get -q -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any update; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || exit 100
+    sleep {PAUSE}
+done
 exec apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef \\
     -o Dpkg::Options::=--force-confold --no-remove upgrade
 """
