@@ -1,0 +1,139 @@
+"""Step `engine`: Docker runs on every machine, the same release, for the machine's own processor (runbook L378)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.model import Check
+from harness.node import File
+from harness.parse import daemon_json, dockerd_log, units
+from harness.parse.units import Unit
+from harness.step import LookFrom, expect
+from harness.steps import engine_fixes as fixes
+from harness.steps.engine_daemon import Daemon, judge_daemons, observe_daemon
+from harness.steps.engine_fixes import CONFIG, REQUIRED, UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.inventory import Cluster
+    from harness.node import NodeAccess
+
+NEEDS = ("system",)
+LOOK_FROM: LookFrom = "every node"
+# After a boot it may still be about to start: a job is queued for it, or it is at it. Waited for, with an end by the
+# machine's clock; $0 are the seconds.
+PATIENCE = 20
+STARTED = """
+end=$(($(date +%s)+$0))
+while :; do
+  state=$(systemctl show -P ActiveState docker.service) job=$(systemctl show -P Job docker.service)
+  case "$state $job" in "activating "*|*" "[1-9]*) ;; *) exit 0 ;; esac
+  [ "$(date +%s)" -lt "$end" ] || break
+  sleep 1
+done
+echo "it is $state${job:+, and systemd has job $job for it}"
+"""
+COMMAND_LINE = "systemctl show -P ExecStart docker.service"
+SAYS_WHERE = re.compile(r" (?:-H|--host)\b")
+HAS_COMMAND = "if command -v docker >/dev/null; then echo yes; else echo no; fi"
+# A kernel whose modules went away with its package cannot load those of Docker any more; one with all built in
+# has no list of modules, and needs none.
+MODULES = (
+    'if [ -s "/lib/modules/$(uname -r)/modules.dep" ]; then echo on disk; '
+    'elif [ ! -e /proc/modules ]; then echo built in; else echo "no /lib/modules/$(uname -r)"; fi'
+)
+HAVE_MODULES = {"on disk", "built in"}
+# Of the last start only: what an earlier one complained about may be mended.
+COMPLAINTS = 'journalctl -q --no-pager -o cat _SYSTEMD_INVOCATION_ID="$(systemctl show -P InvocationID docker.service)"'
+
+
+@dataclass(frozen=True)
+class State:
+    """Docker on one machine: its unit, its command, its file of settings (None: no file), and the kernel's modules.
+
+    `complaint` is why it does not run, if it says so; `daemon` is None where none runs. `command_line` is the unit's,
+    read only where the settings could be in its way.
+    """
+
+    unit: Unit
+    has_command: bool
+    config: File | None
+    modules: str
+    complaint: str
+    daemon: Daemon | None
+    command_line: str = ""
+
+
+def observe(node: NodeAccess) -> State:
+    """Ask systemd, the file system, and the engine itself only where it runs: who dials would start it."""
+    node.wait(PATIENCE, "Docker to start", STARTED)
+    found = units.units(node.ask(units.command(UNIT, *REQUIRED), UNIT, *REQUIRED))
+    # Masked, what the service requires keeps it from the next start.
+    is_kept_off = any(found[name].is_masked for name in REQUIRED)
+    unit = replace(found[UNIT], is_enabled=found[UNIT].is_enabled and not is_kept_off)
+    has_command = node.ask(HAS_COMMAND).strip() == "yes"
+    config = node.files(CONFIG).get(CONFIG)
+    has_hosts = config is not None and "hosts" in daemon_json.settings(config.content)
+    return State(
+        unit,
+        has_command,
+        config,
+        node.ask(MODULES).strip(),
+        "" if unit.is_active or not unit.is_there else dockerd_log.complaint(node.ask(COMPLAINTS, root=True)),
+        observe_daemon(node) if unit.is_active and has_command else None,
+        node.ask(COMMAND_LINE) if has_hosts else "",
+    )
+
+
+def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
+    """Installed, started and configured on each machine; then what the engines say, set side by side."""
+    for name, state in seen.items():
+        yield _judge_package(name, state, cluster)
+        yield expect(
+            name, "kernel has its modules", want="yes", seen="yes" if state.modules in HAVE_MODULES else state.modules,
+            by_hand="reboot this machine: its kernel was upgraded, and the modules of the one that runs are gone",
+        )  # fmt: skip
+        if state.unit.is_there or state.unit.is_masked:
+            yield from _judge_unit(name, state)
+            yield _judge_config(name, state.config, state.command_line)
+    daemons = {name: state.daemon for name, state in seen.items() if state.daemon}
+    yield from judge_daemons(daemons, {name: seen[name].config for name in daemons}, cluster)
+
+
+def _judge_package(name: str, state: State, cluster: Cluster) -> Check:
+    is_there = state.unit.is_there or state.unit.is_masked
+    fix = fixes.bring(name, cluster.engine.package, is_there=is_there)
+    complete = "yes" if state.has_command else "no command docker"
+    return expect(name, "Docker is installed", want="yes", seen=complete if is_there else "no", fix=fix)
+
+
+def _judge_unit(name: str, state: State) -> Iterator[Check]:
+    by_hand = _obstacle(state)
+    fix = () if by_hand else (fixes.start(name),)
+    yield expect(
+        name, "Docker starts at boot", want="yes", seen="yes" if state.unit.is_enabled else "no",
+        fix=fix if not state.unit.is_active else (fixes.enable(name),), by_hand=by_hand,
+    )  # fmt: skip
+    seen = "yes" if state.unit.is_active else f"no: {state.complaint}" if state.complaint else "no"
+    yield expect(name, "Docker runs", want="yes", seen=seen, fix=fix, by_hand=by_hand)
+
+
+def _obstacle(state: State) -> str:
+    """Why it is of no use to start it now."""
+    if state.config and daemon_json.complaint(state.config.content):
+        return f"mend {CONFIG} first"
+    return "" if state.modules in HAVE_MODULES else "reboot first: the modules of the running kernel are gone"
+
+
+def _judge_config(name: str, config: File | None, command_line: str) -> Check:
+    complaint = daemon_json.complaint(config.content) if config else ""
+    by_hand = f"correct the JSON of {CONFIG}; `python3 -m json.tool {CONFIG}` shows where it is wrong"
+    if not complaint and SAYS_WHERE.search(command_line):
+        complaint = "it says hosts, and so does the unit's command line: the next start fails"
+        by_hand = f"take hosts out of {CONFIG}, or -H out of the unit by a drop-in (`systemctl edit docker`)"
+    return expect(
+        name, f"{CONFIG} can be read", want="yes", seen=f"no: {complaint}" if complaint else "yes", by_hand=by_hand
+    )

@@ -1,0 +1,113 @@
+"""Part of step `engine`: what a running engine says of itself, and who may use it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import ObservationError
+from harness.model import Check
+from harness.parse import daemon_json
+from harness.step import expect
+from harness.steps import engine_fixes as fixes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.inventory import Cluster
+    from harness.node import File, NodeAccess
+
+SOCKET = "/run/docker.sock"
+# As a login of this moment would have it, whatever our own login was given.
+MAY_USE = "runuser -u %s -- test -w %s"
+# dpkg's names and those of Go, in which the engine is written. The kernel's own name (`docker info`) is another
+# thing: a 64-bit kernel runs 32-bit programs.
+GO_NAMES = {"armhf": "arm", "armel": "arm", "arm64": "arm64", "amd64": "amd64"}
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """An engine that answers: its release, the architecture it was built for, and what it can do.
+
+    `may_use` is of the cluster's user at his next login, `groups` are those that he has then.
+    """
+
+    version: str
+    architecture: str
+    log_driver: str
+    limits_memory: bool
+    may_use: bool
+    groups: tuple[str, ...]
+
+
+def observe_daemon(node: NodeAccess) -> Daemon:
+    """Ask the engine over its own interface; ObservationError for an answer of another shape."""
+    docker, user = node.docker(), node.cluster.os.user
+    version, info = docker.version(), docker.info()
+    try:
+        said = version["Version"], version["Arch"], info["LoggingDriver"], bool(info["MemoryLimit"])
+    except LookupError as error:
+        raise ObservationError(f"{node.name}: Docker's answer lacks {error}") from error
+    groups = tuple(node.ask("id -nG -- %s", user).split())
+    return Daemon(*said, node.test(MAY_USE, user, SOCKET, root=True), groups)
+
+
+def judge_daemons(
+    daemons: Mapping[str, Daemon], configs: Mapping[str, File | None], cluster: Cluster
+) -> Iterator[Check]:
+    """Each engine by itself, and its release against that of the controller."""
+    release = _reference(daemons, cluster.controller.name)
+    for name, daemon in daemons.items():
+        yield expect(
+            name, "release of Docker", want=release, seen=_release(daemon.version),
+            by_hand=f"install {release} here, too: `apt-cache madison {cluster.engine.package}` lists what there is, "
+            "and `sudo apt-mark hold` keeps it",
+        )  # fmt: skip
+        yield expect(
+            name, "architecture of Docker", want=GO_NAMES[cluster.os.architecture], seen=daemon.architecture,
+            by_hand=f"install {cluster.engine.package} from the sources of this system: the kernel may be of another "
+            "architecture than its programs, and Docker must be of theirs",
+        )  # fmt: skip
+        yield _judge_user(name, daemon, cluster.os.user)
+        yield _judge_logs(name, daemon, configs[name])
+        yield expect(
+            name, "Docker can limit memory", want="yes", seen="yes" if daemon.limits_memory else "no", level="advice",
+            by_hand="add cgroup_enable=memory cgroup_memory=1 to the one line of cmdline.txt in the boot partition, "
+            "and reboot",
+        )  # fmt: skip
+
+
+def _reference(daemons: Mapping[str, Daemon], controller: str) -> str:
+    """The controller's release; while it has none, the most frequent one."""
+    if controller in daemons:
+        return _release(daemons[controller].version)
+    counted = Counter(_release(daemon.version) for daemon in daemons.values())
+    return max(counted, key=lambda release: (counted[release], release), default="")
+
+
+def _release(version: str) -> str:
+    """Major and minor: 20.10 of 20.10.24+dfsg1."""
+    return ".".join(version.split(".")[:2])
+
+
+def _judge_user(name: str, daemon: Daemon, user: str) -> Check:
+    in_group = fixes.GROUP in daemon.groups
+    seen = f"no, though he is in group {fixes.GROUP}" if in_group else f"no: not in group {fixes.GROUP}"
+    return expect(
+        name, f"{user} may use Docker", want="yes", seen="yes" if daemon.may_use else seen,
+        fix=() if in_group else fixes.let_in(name, user),
+        by_hand=f'`ls -l {SOCKET}` must say srw-rw---- root {fixes.GROUP}: set "group" in {fixes.CONFIG} right, or '
+        "`sudo systemctl restart docker.socket docker`",
+    )  # fmt: skip
+
+
+def _judge_logs(name: str, daemon: Daemon, config: File | None) -> Check:
+    is_bounded = daemon.log_driver != daemon_json.ENDLESS or (
+        config is not None and daemon_json.has_rotation(config.content)
+    )
+    return expect(
+        name, "logs of containers are bounded", want="yes", level="advice",
+        seen="yes" if is_bounded else f"no: {daemon.log_driver} keeps everything",
+        fix=() if is_bounded else fixes.bound_logs(name, config), by_hand=f"write log-opts into {fixes.CONFIG}",
+    )  # fmt: skip
