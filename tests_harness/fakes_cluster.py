@@ -13,8 +13,15 @@ from harness.steps import arp, hosts, network, power
 from harness.steps.network_boot import AtBoot
 from harness.steps.network_gateway import NAT_UNIT, UNIT_PATH, Gateway, judge_gateway
 from tests_harness.fakes import documented_cluster
+from tests_harness.fakes_app import good_database, good_web
+from tests_harness.fakes_boot import good_boot
+from tests_harness.fakes_docker import good_engine, good_labels, good_swarm
 from tests_harness.fakes_fail2ban import good_fail2ban
+from tests_harness.fakes_images import good_images
 from tests_harness.fakes_keys import good_keys, good_ssh_config
+from tests_harness.fakes_mpi import good_mpi
+from tests_harness.fakes_pipes import good_pipes
+from tests_harness.fakes_stack import good_replicas, good_stack, good_visualizer
 from tests_harness.fakes_system import good_system, good_updates
 
 if TYPE_CHECKING:
@@ -125,4 +132,16 @@ def good_cluster() -> dict[str, list[Mapping[str, object]]]:
         "ssh_config": [good_ssh_config()],
         "keys": [good_keys()],
         "fail2ban": [good_fail2ban()],
+        "engine": [good_engine()],
+        "images": [good_images()],
+        "swarm": [good_swarm()],
+        "labels": [good_labels()],
+        "stack": [good_stack()],
+        "replicas": [good_replicas()],
+        "web": [good_web()],
+        "database": [good_database()],
+        "visualizer": [good_visualizer()],
+        "pipes": [good_pipes()],
+        "boot": [good_boot()],
+        "mpi": [good_mpi()],
     }

@@ -16,9 +16,10 @@ JAILS = {"sshd": SSHD, "recidive": RECIDIVE}
 RULES = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 IGNORED = ("127.0.0.0/8", "172.19.181.0/24")
 SERVER = Server({"sshd": (), "recidive": ()}, JAILS, {"sshd": IGNORED, "recidive": IGNORED}, "INFO", OWN_LOG)
-DAEMON = Daemon("", JAILS, SERVER, "yes")
+DAEMON = Daemon("", JAILS, SERVER, "yes", "yes")
 
 
 def good_fail2ban() -> dict[str, fail2ban.State]:
     """Both jails run with the documented values, and nobody is banned."""
-    return {"cnat": fail2ban.State({UNIT: RUNS, SYSLOG: RUNS}, {}, (AUTH_LOG, OWN_LOG), RULES, DAEMON)}
+    units = {UNIT: RUNS, SYSLOG: RUNS}
+    return {"cnat": fail2ban.State(units, {}, (AUTH_LOG, OWN_LOG), has_rule=True, rules=RULES, daemon=DAEMON)}

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from harness.node import File
 from harness.parse.authorized_keys import Key
 from harness.steps import keys, ssh_config
-from harness.steps.keys_state import SSHD_FILE, Login, Pair, Rights, Sshd
+from harness.steps.keys_doors import Door, Sshd
+from harness.steps.keys_state import SSHD_FILE, Login, Pair, Rights
 from harness.steps.keys_trust import called, peers
 from harness.steps.ssh_config import Meaning
 from tests_harness.fakes import documented_cluster
 
+if TYPE_CHECKING:
+    from harness.model import Check
+
+Seen = dict[str, keys.State]
 CLUSTER = documented_cluster()
 HUB = CLUSTER.controller.name
 SSH = "/home/pi/.ssh"
 CONFIG = b"".join(b"Host pi%d\n    Hostname pi%d\n    User pi\n" % (number, number) for number in range(1, 5))
 SSHD_TEXT = b"# as Debian ships it\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n"
+
+DOOR = Door("yes", (".ssh/authorized_keys", ".ssh/authorized_keys2"), "no")
 
 
 def public(name: str, kind: str = "ssh-ed25519") -> Key:
@@ -61,8 +70,29 @@ def _good(name: str) -> keys.State:
         authorized=File(b"".join(map(line, others)), 0o600, "pi:pi"),
         known=File(b"".join(host_line(other, called(other, CLUSTER)) for other in others), 0o600, "pi:pi"),
         host_keys={"/etc/ssh/ssh_host_ed25519_key.pub": File(f"{key.kind} {key.blob}\n".encode(), 0o644, "root:root")},
-        sshd=Sshd("", "yes", (".ssh/authorized_keys", ".ssh/authorized_keys2"), "no",
-                  {SSHD_FILE: File(SSHD_TEXT, 0o644, "root:root")}),
+        sshd=Sshd("", dict.fromkeys(others, DOOR), {SSHD_FILE: File(SSHD_TEXT, 0o644, "root:root")}),
         by_key=True,
         logins={called(other, CLUSTER): Login(0, other) for other in others},
     )  # fmt: skip
+
+
+def judge(seen: Seen) -> list[Check]:
+    return list(keys.judge(seen, CLUSTER))
+
+
+def damaged(name: str, **changes: Any) -> Seen:  # noqa: ANN401 - fields of a State
+    """A good look in which one machine differs; and nobody logged in where that must have failed."""
+    seen = good_keys()
+    seen[name] = replace(seen[name], **changes)
+    return seen
+
+
+def written(content: bytes, mode: int = 0o600, owner: str = "pi:pi") -> File:
+    return File(content, mode, owner)
+
+
+def sshd(*origins: str, files: dict[str, File] | None = None, **changes: Any) -> Sshd:  # noqa: ANN401 - fields of a Door
+    """The sshd of p1, or with origins that of the controller, whose doors for these differ."""
+    good = good_keys()[HUB if origins else "p1"].sshd
+    doors = good.doors | dict.fromkeys(origins or (HUB,), replace(DOOR, **changes))
+    return replace(good, doors=doors, files=files or good.files)

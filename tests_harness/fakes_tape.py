@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness import tape as tapes
 from harness.converge import Loop
 from harness.model import Mode, Outcome, Place
-from harness.steps import STEPS, name_of, with_needs
+from harness.steps import STEPS, with_needs
 from harness.tape import Recorder, Tape
 from tests_harness.fakes_cluster import CLUSTER
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.converge import Crew
 
 STARTED = "2026-11-22T16:00:00+00:00"
-EVERYWHERE = tuple(str(Place(name_of(step), name)) for step in STEPS for name in CLUSTER.names)
+EVERYWHERE = tuple(str(Place(step, name)) for step in STEPS for name in CLUSTER.names)
 
 
 @dataclass(frozen=True)

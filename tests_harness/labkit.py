@@ -16,9 +16,11 @@ from harness.lab import NODES, Lab
 from harness.model import Check, Outcome, Place, Record, Verdict
 
 ROOT = Path(__file__).parent.parent
-LAB_NAME = os.environ.get("HATCHECK_TEST_LAB", "hatlab-test")
+# Test processes that run side by side (pytest-xdist) have a lab each, and no name of theirs begins with another. Two
+# checkouts need two values of at most seven characters.
+LAB_NAME = f"{os.environ.get('HATCHECK_TEST_LAB', 'hatlab')}-{os.environ.get('PYTEST_XDIST_WORKER', 'test')}"
 # Everything that a run could change and that does not change by itself: files with mode and owner, firewall,
-# addresses, routes, kernel switches, units, crontabs.
+# addresses, routes, kernel switches, units, crontabs; images by digest, containers, and what the manager has.
 LOOK = r"""
 find /etc /home /root /usr/local /var/spool/cron /var/backups -xdev -printf '%y %m %u:%g %p %l\n' | sort
 find /etc /home /root /usr/local /var/spool/cron /var/backups -xdev -type f -exec sha256sum {} + | sort -k2
@@ -26,6 +28,17 @@ iptables-save | sed 's/\[[0-9]*:[0-9]*\]//; /^#/d'
 ip -4 -o addr | sed 's/valid_lft.*//'; ip route; bridge link 2>/dev/null | cut -d' ' -f2-7
 sysctl -n net.ipv4.ip_forward
 systemctl list-unit-files --no-legend --no-pager
+if systemctl -q is-active docker; then
+  docker image ls --digests --no-trunc --format 'image {{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}' | sort
+  docker ps --no-trunc --format 'container {{.ID}} {{.Image}}' | sort
+  docker volume ls --format 'volume {{.Name}}' | sort
+  if docker info --format '{{.Swarm.ControlAvailable}}' | grep -qx true; then
+    docker node ls -q | sort | xargs docker node inspect --format 'node {{.ID}} {{json .Spec}}'
+    what='service {{.ID}} {{.Version.Index}} {{json .Spec}}'
+    docker service ls -q | sort | xargs -r docker service inspect --format "$what"
+    docker network ls --no-trunc --format 'network {{.ID}} {{.Name}}' | sort
+  fi
+fi
 """
 
 
@@ -56,6 +69,16 @@ class Finished:
             (outcome.place.step, check.node, check.aspect)
             for outcome in self.record.outcomes
             for check in outcome.checks
+            if _counts(check)
+        }
+
+    def first_differing(self) -> set[tuple[str, str, str]]:
+        """The same of the first look, before anything was mended."""
+        assert self.record, self.said
+        return {
+            (outcome.place.step, check.node, check.aspect)
+            for outcome in self.record.outcomes
+            for check in outcome.first or outcome.checks
             if _counts(check)
         }
 
@@ -99,11 +122,6 @@ def look(lab: Lab) -> list[str]:
 
     with ThreadPoolExecutor() as threads:
         return [line for found in threads.map(lines, NODES) for line in found]
-
-
-def routes_of_this_machine() -> str:
-    """The kernel's routes outside of the lab's namespaces, as text."""
-    return subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
 
 
 def _folders(reports: Path) -> set[Path]:

@@ -305,6 +305,12 @@ def test_a_lock_is_held_by_one_run_as_long_as_it_lives(hub: FakeSshd, known: Pat
         assert third.hold("cnat", lock)
 
 
+def test_a_lock_that_cannot_be_taken_is_not_somebody_elses(hub: FakeSshd, known: Path, tmp_path: Path) -> None:
+    trusted(known, hub)
+    with reaching(known, hub.port) as connections, pytest.raises(ObservationError, match="could not be locked"):
+        connections.hold("cnat", str(tmp_path / "no folder" / "lock"))
+
+
 def test_known_hosts_may_be_missing_but_not_unreadable(known: Path) -> None:
     reach = Reach({}, login(), known, WAIT, WAIT)
     assert list(read_known_hosts(reach)) == []
@@ -355,7 +361,7 @@ class TestANewLogin:
         begun = time.monotonic()
         with reaching(known, hub.port, wait=0.5) as connections, pytest.raises(Unreachable, match="no connection"):
             connections.log_in_anew("cnat")
-        assert 0.5 <= time.monotonic() - begun < 5
+        assert time.monotonic() - begun >= 0.5
 
     @pytest.mark.parametrize("by_key", [True, False])
     def test_a_node_knows_whether_the_harness_came_in_by_a_key(self, known: Path, by_key: bool) -> None:  # noqa: FBT001

@@ -92,14 +92,22 @@ def test_an_action_that_did_not_mend_is_not_repeated_when_another_node_has_somet
     assert Counter(world.applied) == Counter([mend("one[p1]"), mend("one[p2]", "1"), mend("one[p2]", "2")])
 
 
-def test_at_most_three_passes_mend_and_the_last_pass_only_looks() -> None:
+def test_at_most_three_passes_mend_twice_each_and_the_last_pass_only_looks() -> None:
     steps_away = [f"bad{number}" for number in range(9)]
     effects: Effects = {mend("one[p1]", one.removeprefix("bad")): {"one[p1]": two} for one, two in pairwise(steps_away)}
     world = World({"one[p1]": "bad0"}, effects)
     outcome = run(world, ONE, mode="repair")["one[p1]"]
-    assert world.applied == [mend("one[p1]", str(number)) for number in range(3)]
-    assert len(world.looks) == 7
-    assert (outcome.verdict, outcome.checks[0].seen) == (Verdict.DIFFERS, "bad3")
+    assert world.applied == [mend("one[p1]", str(number)) for number in range(6)]
+    assert len(world.looks) == 10
+    assert (outcome.verdict, outcome.checks[0].seen) == (Verdict.DIFFERS, "bad6")
+
+
+def test_what_a_mend_brings_to_light_is_mended_before_a_later_step_is_looked_at() -> None:
+    effects: Effects = {mend("one[p1]"): {"one[p1]": "bad2"}, mend("one[p1]", "2"): {"one[p1]": "good"}}
+    world = World({"one[p1]": "bad"}, effects)
+    outcomes = run(world, ONE, TWO, mode="repair")
+    assert verdicts(outcomes) == {"one[p1]": "repaired"}
+    assert [step for step, _ in world.looks[:4]] == ["one", "one", "one", "two"]
 
 
 def test_every_pass_but_the_first_tries_the_unreachable_anew() -> None:

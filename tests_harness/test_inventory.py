@@ -99,6 +99,12 @@ def test_a_node_may_have_any_name_when_the_rest_is_written_out(tmp_path: Path) -
     assert cluster.interface_of("cnat") == IPv4Interface("172.19.181.254/24")
 
 
+def test_the_documented_swarm_has_web_on_the_nodes_and_sql_on_the_controller(tmp_path: Path) -> None:
+    cluster = load(written(tmp_path, ""))
+    assert [cluster.label_of(name) for name in cluster.names] == ["sql", "web", "web", "web", "web"]
+    assert (cluster.engine.package, cluster.swarm.port, cluster.swarm.label) == ("docker.io", 2377, "service")
+
+
 def test_paths_are_relative_to_the_folder_of_the_inventory(tmp_path: Path) -> None:
     cluster = load(written(tmp_path, 'ssh = {identity = "/keys/id"}'))
     assert cluster.path(cluster.ssh.known_hosts) == tmp_path / "known_hosts"
@@ -170,6 +176,27 @@ def test_paths_are_relative_to_the_folder_of_the_inventory(tmp_path: Path) -> No
         pytest.param(
             'controller = {address = "10.0.0.1"}', ("10.0.0.1 is not a host address",), id="controller outside"
         ),
+        pytest.param("engine = {name = 1}", ("engine.name: unknown key", "one of package"), id="key in engine"),
+        pytest.param('engine = {package = "docker io"}', ("engine.package", "'docker io'"), id="package"),
+        pytest.param("swarm = {colour = 1}", ("swarm.colour: unknown key", "port, label"), id="key in swarm"),
+        pytest.param('swarm = {label = "a b"}', ("swarm.label", "'a b'"), id="label"),
+        pytest.param("mpi = {deadline = 1}", ("mpi.deadline", "got 1"), id="no time for a job"),
+        pytest.param("swarm = {certificate_days = 90}", ("swarm.certificate_days", "got 90"), id="certificate"),
+        pytest.param(
+            '[swarm.placement]\nweb = ["p1", "p9"]', ("swarm.placement: p9 is not a machine", "cnat, p1"), id="placed"
+        ),
+        pytest.param(
+            '[swarm.placement]\nweb = ["p1"]\nsql = ["p1"]', ("placement: p1 is named 2 times",), id="placed twice"
+        ),
+        pytest.param("web = {colour = 1}", ("web.colour: unknown key", "service, port"), id="key in web"),
+        pytest.param('web = {login = "root"}', ("web.login: root is no seeded user", "admin, user"), id="who signs in"),
+        pytest.param('database = {name = "a; b"}', ("database.name", "'a; b'"), id="name in SQL"),
+        pytest.param('database = {data = "here"}', ("database.data", "'here'"), id="relative folder"),
+        pytest.param("database = {users = []}", ("database.users", "at least 1 item"), id="no users"),
+        pytest.param(
+            '[[database.users]]\nlogin = "user"\npassword = "x"', ("database.users[0].role: missing",), id="no role"
+        ),
+        pytest.param("database = {root_password = 4711}", ("root_password: expected a text",), id="password"),
         pytest.param("nodes = []", ("nodes: expected at least one node",), id="no nodes"),
         pytest.param("nodes = 4", ("nodes: expected tables written [[nodes]]", "got 4"), id="nodes is a number"),
         pytest.param('nodes = ["p1"]', ("nodes[0]", "got 'p1'"), id="nodes are texts"),
@@ -184,6 +211,32 @@ def test_a_wrong_value_is_one_sentence_with_its_key_and_what_was_expected(
 ) -> None:
     message = refusal(written(tmp_path, text))
     assert [word for word in words if word not in message] == [], message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "database = {root_password = 4711}",
+        'database = {root_password = ["4711"]}',
+        'database = {root_password = "4711\\n"}',
+        f'database = {{root_password = "4711{"x" * 72}"}}',
+        'database = {users = ["4711"]}',
+        '[[database.users]]\nlogin = "user"\nrole = "USER"\npassword = 4711',
+        '[[database.users]]\nlogin = 4711\nrole = "USER"\npassword = "x"',
+    ],
+)
+def test_what_stands_where_a_password_belongs_is_never_shown(tmp_path: Path, text: str) -> None:
+    assert "4711" not in refusal(written(tmp_path, text))
+
+
+def test_passwords_are_masked_wherever_a_cluster_is_printed_and_compare_by_their_text(tmp_path: Path) -> None:
+    cluster = load(written(tmp_path, 'database = {root_password = "4711"}'))
+    printed = f"{cluster!r} {cluster} {cluster.model_dump()} {cluster.model_dump_json()}"
+    for word in ("4711", "administer-the-hat", "count-on-the-hat"):
+        assert word not in printed
+    assert cluster.database.root_password.reveal() == "4711"
+    assert cluster == load(tmp_path / "cluster.toml")
+    assert cluster != load(written(tmp_path, ""))
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from harness.converge import Loop
 from harness.errors import ObservationError, Refused, TimeLimit, Unreachable
 from harness.judgement import blockers, conclude
 from harness.model import Check, Outcome, Verdict
-from tests_harness.fakes import FakeStep, World, place, run, verdicts
+from harness.steps import STEPS, load
+from tests_harness.fakes import FakeCrew, FakeStep, World, documented_cluster, place, run, verdicts
+from tests_harness.fakes_cluster import good_cluster, without
 
 ONE, TWO, THREE = FakeStep("one"), FakeStep("two", "one"), FakeStep("three", "two")
 FROM_HUB = FakeStep("arp", "one", look_from="controller")
@@ -103,6 +106,38 @@ def test_nodes_behind_a_controller_that_is_down_are_blocked_by_it() -> None:
     assert {one.cause for one in outcomes.values()} == {None, place("one[cnat]")}
 
 
+CUT = ObservationError("p1: only cnat knows", via="cnat")
+
+
+@pytest.mark.parametrize(
+    ("failed", "blocked", "cause"),
+    [
+        pytest.param({}, {"cnat": "images[cnat]"}, "images[cnat]", id="what blocks the controller"),
+        pytest.param({"p2": DEAD}, {"cnat": "images[cnat]"}, "images[cnat]", id="the controller before another node"),
+        pytest.param({"cnat": DEAD}, {"p2": "images[p2]"}, "one[cnat]", id="the failed look of the controller, too"),
+        pytest.param({}, {"p2": "images[p2]"}, "images[p2]", id="what blocks another node"),
+        pytest.param({"p1": CUT}, {"cnat": "images[cnat]"}, "images[cnat]", id="the root and not the place between"),
+        pytest.param({"p1": CUT, "cnat": DEAD}, {}, "one[cnat]", id="the way that is closed"),
+    ],
+)
+def test_who_can_say_nothing_for_want_of_another_is_blocked_by_its_root(
+    failed: dict[str, ObservationError], blocked: dict[str, str], cause: str
+) -> None:
+    causes = {name: place(one) for name, one in blocked.items()}
+    outcome = conclude(ONE, ["cnat", "p1", "p2"], [], failed, causes)[place("one[p1]")]
+    assert (outcome.verdict, outcome.cause, outcome.reason) == (Verdict.BLOCKED, place(cause), f"blocked by {cause}")
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_no_real_step_is_called_defective_where_the_controller_gave_no_answer_to_one(name: str) -> None:
+    looks = good_cluster()
+    crew = FakeCrew(looks | {name: [without(looks[name][0], "cnat")]})
+    outcomes = Loop(documented_cluster(), [load(step) for step in STEPS], crew, "verify", lambda _: True).converge()
+    unwell = [one for one in outcomes if one.verdict is not Verdict.OK]
+    assert {str(one.place) for one in unwell if one.verdict is not Verdict.BLOCKED} == {f"{name}[cnat]"}
+    assert {str(one.cause) for one in unwell if one.cause} <= {f"{name}[cnat]"}
+
+
 @pytest.mark.parametrize(
     ("verdict", "is_met"),
     [
@@ -116,6 +151,25 @@ def test_nodes_behind_a_controller_that_is_down_are_blocked_by_it() -> None:
 )
 def test_a_need_is_met_by(verdict: Verdict, is_met: bool) -> None:  # noqa: FBT001 - the second column of the table
     before = {place("one[p1]"): Outcome(place("one[p1]"), verdict)}
+    assert blockers(TWO, ["p1"], "cnat", before) == ({} if is_met else {"p1": place("one[p1]")})
+
+
+@pytest.mark.parametrize(
+    ("checks", "is_met"),
+    [
+        pytest.param([Check("p1", "whole", "a", "b", holds=False, stops=False)], True, id="said of the whole"),
+        pytest.param(
+            [Check("p1", "whole", "a", "b", holds=False, stops=False), Check("p1", "own", "a", "b", holds=False)],
+            False, id="and of this machine, too",
+        ),
+        pytest.param(
+            [Check("p1", "whole", "a", "b", holds=False, stops=False), Check("p1", "own", "a", "a", holds=True)],
+            True, id="but not of this machine",
+        ),
+    ],
+)  # fmt: skip
+def test_what_differs_of_the_whole_lets_the_others_go_on(checks: list[Check], is_met: bool) -> None:  # noqa: FBT001
+    before = {place("one[p1]"): Outcome(place("one[p1]"), Verdict.DIFFERS, checks=tuple(checks))}
     assert blockers(TWO, ["p1"], "cnat", before) == ({} if is_met else {"p1": place("one[p1]")})
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.model import Verdict
-from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, SITE
+from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, SITE, SYSLOG_SITE
 from tests_harness import labkit
 from tests_harness.faultkit import Fault, Where, go, on, prove, prove_nothing_is_left
 
@@ -40,6 +40,7 @@ def fault(damage: str, *aspects: str | Where, undo: str = "", after: str = "", i
     return Fault("cnat", damage, frozenset(places), undo=undo, after=after, unseen=unseen)
 
 
+HEARS = "jail sshd hears sshd"
 AGREES, TESTED = "server has what its files say", "configuration test"
 FAULTS = {
     "the package is gone": fault("apt-get -q -y remove fail2ban", "fail2ban is installed"),
@@ -77,6 +78,21 @@ FAULTS = {
         "fail2ban-client set loglevel ERROR", "recidive's log is kept", is_unseen=True
     ),
     "nobody writes the log": fault("systemctl stop syslog.socket rsyslog", "sshd's log is kept"),
+    "rsyslog has no rule for the log any more, which goes stale": fault(
+        "cp -a /etc/rsyslog.conf /root; sed -i /auth.log/d /etc/rsyslog.conf; systemctl restart rsyslog", HEARS,
+        is_unseen=True,
+        after=f"mv /root/rsyslog.conf /etc; rm {SYSLOG_SITE}; systemctl restart rsyslog",
+    ),
+    "rsyslog writes into a file that has gone": fault(
+        # It opens the log when it has something to write.
+        f"logger -p auth.info hello; sleep 1; cp -a {AUTH_LOG} /root; rm {AUTH_LOG}; mv /root/auth.log {AUTH_LOG}",
+        HEARS, is_unseen=True,
+    ),
+    "the log was rotated a moment ago": fault(f"mv {AUTH_LOG} {AUTH_LOG}.1; systemctl kill -s HUP rsyslog; sleep 1"),
+    "sshd says nothing": fault(
+        "echo LogLevel QUIET > /etc/ssh/sshd_config.d/quiet.conf; systemctl reload ssh", HEARS, is_unseen=True,
+        undo="rm /etc/ssh/sshd_config.d/quiet.conf; systemctl reload ssh",
+    ),
     "a filter that catches nothing": fault(
         "printf '[Definition]\\nfailregex = ^never <HOST>$\\n' > /etc/fail2ban/filter.d/sshd.local",
         "filter sshd catches a failed login", is_unseen=True, undo="rm /etc/fail2ban/filter.d/sshd.local",
@@ -120,6 +136,7 @@ def test_a_node_that_recidive_bans_is_freed_though_it_cannot_be_reached(green: L
     assert done.verdicts()["fail2ban[cnat]"] is Verdict.REPAIRED
 
 
+@pytest.mark.field
 def test_advice_is_followed_when_asked_and_then_holds(green: Lab) -> None:
     done = go(green, "repair", STEPS, advice=True)
     assert done.code == 0, done.said
@@ -130,6 +147,7 @@ def test_advice_is_followed_when_asked_and_then_holds(green: Lab) -> None:
     assert (again.code, again.applied()) == (0, 0), again.said
 
 
+@pytest.mark.field
 def test_five_bans_make_a_recidivist(green: Lab) -> None:
     """The documented hour, for an address that is nobody's."""
     for _ in range(5):
@@ -147,6 +165,8 @@ def test_five_bans_make_a_recidivist(green: Lab) -> None:
 
 
 def test_a_stranger_is_banned_and_released_and_leaves_nothing(green: Lab, tmp_path: Path) -> None:
+    # The kernel has the table from its first rule on.
+    on(green, "cnat", "iptables -w -I INPUT -j ACCEPT; iptables -w -D INPUT -j ACCEPT")
     before = labkit.look(green)
     done = labkit.run(tmp_path, "--disruptive", *CHOSEN)
     assert done.code == 0, done.said

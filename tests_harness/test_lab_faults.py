@@ -39,6 +39,8 @@ NEW_MAC = (
     "ip link set usb0 down; ip link set usb0 address {} up; ip route replace default via 172.19.181.254; "
     "ping -c 2 -W 2 172.19.181.254"
 )
+STANZAS = "/etc/network/interfaces"
+ALIAS = r"'\nauto usb0:1\niface usb0:1 inet static\n  address 172.19.181.99/24\n'"
 DROP_PING = "iptables {} INPUT -p icmp --icmp-type echo-request -j DROP"
 FORWARD_NOW, FORWARD_LATER = "net.ipv4.ip_forward", "net.ipv4.ip_forward after a reboot"
 NAT_NOW, NAT_LATER = "MASQUERADE for 172.19.181.0/24", "MASQUERADE after a reboot"
@@ -47,6 +49,10 @@ PATHS = "ping to and from the others"
 
 def name_of(peer: str, *nodes: str) -> frozenset[Where]:
     return frozenset(("hosts", node, f"address of {peer}") for node in nodes)
+
+
+def other_names(node: str) -> frozenset[Where]:
+    return at("hosts", node, "no other name of the cluster is wrong")
 
 
 def network(node: str, *aspects: str) -> frozenset[Where]:
@@ -68,6 +74,14 @@ FAULTS = {
     "hosts: tabs": Fault("p1", f"sed -i 's/^\\(172[^ ]*\\) /\\t\\1\\t\\t/' {HOSTS}"),
     "hosts: a line twice": Fault("p1", f"echo 172.19.181.2 pi2 pi2 >> {HOSTS}"),
     "hosts: two addresses": Fault("p1", f"echo 10.9.9.9 pi2 foreign >> {HOSTS}", name_of("pi2", "p1")),
+    "hosts: its own alias leads elsewhere": Fault("p1", f"echo 172.19.181.3 pi1 >> {HOSTS}", other_names("p1")),
+    "hosts: a host name leads to another node": Fault(
+        "cnat", f"echo 172.19.181.3 p1 mine >> {HOSTS}", other_names("cnat"), after=f"sed -i /mine/d {HOSTS}"
+    ),
+    "hosts: host names beside the aliases": Fault(
+        "p4", f"sed -i 's/^172.*pi\\([123]\\)$/& p\\1/' {HOSTS}; grep -q 'pi3 p3' {HOSTS}",
+        after=f"sed -i 's/ p[123]$//' {HOSTS}",
+    ),
     "hosts: loopback lost": Fault("p3", f"sed -i /^127.0.0.1/d {HOSTS}", name_of("localhost", "p3")),
     "hosts: IPv6 loopback lost": Fault(
         "p3", f"sed -i /^::1/d {HOSTS}", at("hosts", "p3", "IPv6 loopback has its name")
@@ -117,6 +131,10 @@ FAULTS = {
     "network: wrong address at the next boot": later(
         "p2", "grep -rl 172.19.181.2 /etc/network /etc/dhcp | xargs sed -i s/172.19.181.2/172.19.181.22/",
         "usb0 after a reboot",
+    ),
+    "network: an alias at the next boot": later(
+        "p3", f"cp {STANZAS} /root/; printf {ALIAS} >> {STANZAS}", "usb0 after a reboot",
+        undo=f"mv /root/interfaces {STANZAS}",
     ),
     "network: pings are dropped": Fault(
         "p2", DROP_PING.format("-A"), network("p2", PATHS), undo=DROP_PING.format("-D")

@@ -21,7 +21,7 @@ from harness.lab.node import boot_argv, enter_argv, enter_groups_argv
 from harness.lab.preflight import foreign_use
 from harness.lab.process import board_pid
 from harness.lab.repository import index_stanza
-from harness.lab.rootfs import Ground, hosts_text, interfaces_text, is_made, known_hosts_text, write_atomically
+from harness.lab.rootfs import Ground, ground_of, hosts_text, interfaces_text, known_hosts_text, write_atomically
 from harness.lab.run import run
 from harness.lab.sources import keep_lines, keep_stanzas
 from harness.lab.wire import Listener, ask
@@ -59,7 +59,7 @@ def test_the_longest_lab_name_still_makes_link_names_the_kernel_takes() -> None:
 
 def test_two_labs_share_no_path_and_no_kernel_name() -> None:
     one, other = lab_layout("one"), lab_layout("other")
-    for text in ("state", "runtime", "hub", "uplink", "direct", "cgroup", "control_socket", "known_hosts"):
+    for text in ("state", "runtime", "hub", "internet", "uplink", "direct", "cgroup", "control_socket", "known_hosts"):
         assert getattr(one, text) != getattr(other, text)
     assert {one.netns(node) for node in NODES}.isdisjoint({other.netns(node) for node in NODES})
 
@@ -81,22 +81,23 @@ def test_labs_of_other_names_have_uplinks_of_their_own() -> None:
 
 
 def test_interfaces_of_a_port_hold_its_address_and_gateway() -> None:
-    text = interfaces_text("p3", WIRE)
+    text = interfaces_text("p3")
     assert "address 172.19.181.3/24" in text
     assert "gateway 172.19.181.254" in text
 
 
 def test_interfaces_of_the_controller_take_every_cable_and_do_not_wait() -> None:
-    text = interfaces_text("cnat", WIRE)
+    text = interfaces_text("cnat")
     assert "bridge_ports regex ethpi.*" in text
     assert "bridge_waitport 0" in text
-    assert "address 198.51.100.2/30" in text
+    assert "eth0" not in text, "the uplink's addresses are the lab's, not the card's"
 
 
 def test_a_bare_hosts_file_knows_nobody_else() -> None:
     text = hosts_text("p2")
     assert "127.0.1.1\tp2\n" in text
     assert "172.19" not in text
+    assert "203.0.113.1\tregistry-1.docker.io\n" in text
 
 
 def test_known_hosts_names_the_controller_twice() -> None:
@@ -311,19 +312,20 @@ def test_a_stranger_with_the_boards_process_id_is_not_the_board(
     assert board_pid(LAYOUT) is None
 
 
-def test_a_node_counts_as_made_only_on_the_ground_it_was_made_on(
+def test_a_node_counts_as_made_only_while_the_ground_it_was_made_on_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.lab.layout.STATE_HOME", tmp_path)
-    state = LAYOUT.node_state("p1")
-    state.mkdir(parents=True)
-    assert not is_made(LAYOUT, "p1", Ground("/base-1"))
-    (state / "made").write_text('{"base": "/base-1", "layers": []}')
-    assert is_made(LAYOUT, "p1", Ground("/base-1"))
-    assert not is_made(LAYOUT, "p1", Ground("/base-2"))
-    assert not is_made(LAYOUT, "p1", Ground("/base-1", ("/ready",)))
+    state, base, card = LAYOUT.node_state("p1"), tmp_path / "base", tmp_path / "card"
+    for folder in (state, base, card / "upper"):
+        folder.mkdir(parents=True)
+    assert ground_of(LAYOUT, "p1") is None
+    (state / "made").write_text(f'{{"base": "{base}", "layers": ["{card}"]}}')
+    assert ground_of(LAYOUT, "p1") == Ground(str(base), (str(card),))
+    remove_tree(card)
+    assert ground_of(LAYOUT, "p1") is None
     (state / "made").write_text('{"base": "/ba')
-    assert not is_made(LAYOUT, "p1", Ground("/base-1"))
+    assert ground_of(LAYOUT, "p1") is None
 
 
 def test_a_secret_is_never_readable_by_others_and_replaces_the_old_text(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import LabError
-from harness.lab import NODES, PORTS, Lab, address_of
+from harness.lab import NODES, PORTS, Lab, address_of, process
 from harness.lab import cli as lab_cli
 from harness.lab.cgroups import hierarchies, members
 from harness.lab.mounts import mounts_below
@@ -71,12 +71,10 @@ def test_all_nodes_run_and_are_who_they_should_be(lab: Lab) -> None:
         assert f"inet {address_of(node)}/24" in said(lab, node, "ip address")
 
 
-def test_up_again_changes_nothing_and_is_quick(lab: Lab) -> None:
+def test_up_again_changes_nothing(lab: Lab) -> None:
     before = board_pid(lab)
     said(lab, "p1", "touch /run/before")
-    began = time.monotonic()
     lab.up()
-    assert time.monotonic() - began < 3
     assert board_pid(lab) == before
     assert holds(lab, "p1", "test -e /run/before")
 
@@ -100,8 +98,8 @@ def test_the_arp_table_reads_as_the_documented_one(lab: Lab) -> None:
 def test_a_node_sees_its_own_links_and_cannot_set_the_machine(lab: Lab) -> None:
     assert set(said(lab, "p1", "ls /sys/class/net").split()) == {"lo", "usb0"}
     assert not holds(lab, "p1", "echo 1 > /proc/sys/kernel/panic")
-    for process in ("1", "self"):  # asked of the capabilities: to try it would be to set the clock
-        bounds = said(lab, "p1", f"sed -n 's/^CapBnd:.//p' /proc/{process}/status")
+    for pid in ("1", "self"):  # asked of the capabilities: to try it would be to set the clock
+        bounds = said(lab, "p1", f"sed -n 's/^CapBnd:.//p' /proc/{pid}/status")
         assert not int(bounds, 16) & CAP_SYS_TIME
         assert int(bounds, 16) & CAP_SYS_ADMIN
 
@@ -116,6 +114,9 @@ def test_the_machine_reaches_the_uplink_and_not_the_nodes(lab: Lab) -> None:
     with socket.create_connection((access.address, access.port), 5) as wire:
         assert wire.recv(4) == b"SSH-"
     assert not can_connect("172.19.181.1")
+    ways = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
+    assert "172.19.181." not in ways
+    assert "198.51.100." in ways
 
 
 def test_the_password_logs_in_and_is_in_no_repr(lab: Lab) -> None:
@@ -264,7 +265,7 @@ def can_connect(address: str) -> bool:
 def test_up_recovers_from_a_killed_board_and_keeps_files(lab: Lab) -> None:
     said(lab, "p2", "echo kept > /root/file; sync")
     os.kill(board_pid(lab), signal.SIGKILL)
-    await_true(lambda: not lab.status().is_up, "the board is gone")
+    await_true(lambda: process.board_pid(lab.layout) is None, "the board is gone")
     with pytest.raises(LabError, match="not up"):
         lab.access()
     lab.up()

@@ -117,6 +117,7 @@ def test_a_clock_that_is_off_is_seen_and_none_is_set_here(green: Lab, seconds: i
     assert [action.node for action in check.fix] == ["p3"]
 
 
+@pytest.mark.field
 def test_a_way_of_ones_own_is_as_good(green: Lab) -> None:
     """A script in a home, started by root's crontab; a listener with a FIFO beside it must not stop the look."""
     script = "/home/pi/maj.sh"

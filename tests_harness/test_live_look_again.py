@@ -11,7 +11,7 @@ from harness.steps import keys
 from tests_harness.fakes import FakeStep, Word, small_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.connect import Connections
     from harness.step import LooksAgain
@@ -22,8 +22,8 @@ NAMES = ("cnat", "p1", "p2")
 class FakeConnections:
     """Gives access to nodes that nobody asks anything."""
 
-    def access(self, name: str) -> NodeAccess:
-        return NodeAccess(name, small_cluster(), None, None)
+    def access(self, name: str, say: Callable[[str], None]) -> NodeAccess:
+        return NodeAccess(name, small_cluster(), None, None, say=say)
 
 
 class LooksOnce(FakeStep):
@@ -46,6 +46,21 @@ class LooksTwice(LooksOnce):
 
 def crew() -> LiveCrew:
     return LiveCrew(cast("Connections", FakeConnections()), lambda _: None)
+
+
+class Waits(FakeStep):
+    """Each says what it waits for."""
+
+    def observe(self, node: NodeAccess) -> Word:
+        node.say(f"{node.name}: waiting for Godot")
+        return Word(node.name)
+
+
+def test_what_a_look_waits_for_is_said_to_who_looks_on() -> None:
+    said: list[str] = []
+    LiveCrew(cast("Connections", FakeConnections()), said.append).look(Waits("a"), NAMES)
+    assert said[0] == "looking at a on 3 machines"
+    assert sorted(said[1:]) == [f"{name}: waiting for Godot" for name in NAMES]
 
 
 def test_most_steps_look_once() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ObservationError, UsageError
-from harness.parse.crontab import Entry, entries, variables, with_line
+from harness.parse.crontab import Entry, entries, variables, with_line, without_repetitions
 
 JOB = "@reboot /home/pi/webVolume/repoBashScripts/start_pipe_stats_cluster_hat.sh"
 # Runbook L686-710, shortened.
@@ -67,6 +67,7 @@ def test_other_line_is_an_observation_error(text: str) -> None:
         pytest.param(b"@daily a", b"@daily a\n+", id="no last newline"),
         pytest.param(b"\xff\xfe junk\n", b"\xff\xfe junk\n+", id="any bytes"),
         pytest.param(b"#" + JOB.encode() + b"\n", b"#" + JOB.encode() + b"\n+", id="commented out"),
+        pytest.param(JOB.encode() + b"\r\n", JOB.encode() + b"\r\n+", id="a CR makes it another command"),
         pytest.param(DOCUMENTED.encode(), DOCUMENTED.encode(), id="already there"),
         pytest.param(b" " + JOB.encode(), b" " + JOB.encode(), id="already there, no newline"),
     ],
@@ -81,6 +82,29 @@ def test_job_is_appended_once(content: bytes, want: bytes) -> None:
 def test_only_one_job_can_be_appended(line: str) -> None:
     with pytest.raises(UsageError):
         with_line(b"", line)
+
+
+@pytest.mark.parametrize(
+    ("content", "want"),
+    [
+        pytest.param(b"J\n", b"J\n", id="once"),
+        pytest.param(b"J\n# c\nJ\n", b"J\n# c\n", id="twice"),
+        pytest.param(b" J\nJ\t\nJ\n@daily a\n", b" J\n@daily a\n", id="with other white space"),
+        pytest.param(b"J\nJ >/dev/null\n#J\nJ\r\n", b"J\nJ >/dev/null\n#J\nJ\r\n", id="what is not the same stays"),
+        pytest.param(b"", b"", id="empty"),
+        pytest.param(b"\xff\r\nJ\nJ", b"\xff\r\nJ", id="any bytes"),
+    ],
+)
+def test_a_repeated_job_is_dropped(content: bytes, want: bytes) -> None:
+    octets = JOB.encode()
+    assert without_repetitions(content.replace(b"J", octets), JOB) == want.replace(b"J", octets)
+
+
+@given(st.binary())
+def test_what_is_not_the_job_is_never_dropped(content: bytes) -> None:
+    assert without_repetitions(content, JOB) == content
+    doubled = content + b"\n" + JOB.encode() + b"\n" + JOB.encode() + b"\n"
+    assert without_repetitions(doubled, JOB) == content + b"\n" + JOB.encode() + b"\n"
 
 
 @given(st.binary())

@@ -28,6 +28,7 @@ READERS: list[Callable[[str], object]] = [
     fail2ban.number,
     fail2ban.actions,
     fail2ban.log_paths,
+    fail2ban.journal_match,
     fail2ban.banned,
     fail2ban.dump,
     fail2ban.seconds,
@@ -55,6 +56,18 @@ def test_jail_on_the_journal_reads_no_file() -> None:
 
 def test_stripped_empty_list_is_no_ban() -> None:
     assert fail2ban.jail(STATUS.replace("\t192.0.2.2\n", "")).banned == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("No journal match filter set", ()),
+        ("Current match filter:\n_SYSTEMD_UNIT=ssh.service + _COMM=sshd\n",
+         ("_SYSTEMD_UNIT=ssh.service", "+", "_COMM=sshd")),
+    ],
+)  # fmt: skip
+def test_what_a_jail_takes_from_the_journal_is_read_as_journalctl_takes_it(text: str, want: tuple[str, ...]) -> None:
+    assert fail2ban.journal_match(text) == want
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,10 @@ def test_only_cron_reads_crontabs() -> None:
     assert [path for path in startup.PATTERNS if startup.needs_cron(path)] == [
         "/var/spool/cron/crontabs/*", "/etc/crontab", "/etc/cron.d/*",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["0 4 * * * a \\\n", "# a\x85", "A=b\x0c\n"])
+def test_cron_joins_no_lines_and_knows_one_end_of_a_line(before: str) -> None:
+    job = "@reboot /home/pi/x.sh"
+    want = () if before.startswith("#") else ("/home/pi/x.sh",)
+    assert startup.commands(f"{startup.CRONTABS}pi", f"{before}{job}\n") == want

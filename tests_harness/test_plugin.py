@@ -112,6 +112,9 @@ def test_the_exit_code_says_what_the_outcomes_say(
         pytest.param(["--plan", "--repair"], "--plan and --repair exclude each other", id="plan and repair"),
         pytest.param(["--replay=good.json", "--plan"], "takes neither --plan nor --repair", id="replay and plan"),
         pytest.param(["--replay=good.json", "--repair"], "takes neither --plan nor --repair", id="replay and repair"),
+        pytest.param(
+            ["--replay=good.json", "--reports=broken.toml/x"], "a folder that can be written to, got ", id="reports"
+        ),
         pytest.param(["--advice"], "--advice goes with --plan or --repair", id="advice alone"),
         pytest.param(["--replay=nowhere.json"], "nowhere.json: no such tape", id="no tape"),
         pytest.param(["--replay=broken.json"], "broken.json: not a tape of format 1", id="broken tape"),

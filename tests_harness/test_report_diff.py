@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import Action, Boot, Run, Write, WriteSshd
+from harness.model import (
+    Action,
+    Boot,
+    BuildImage,
+    DeployStack,
+    JoinSwarm,
+    LoadSchema,
+    PushImage,
+    Run,
+    SettleService,
+    Write,
+    WriteSshd,
+)
 from harness.report.diff import MAX_LINES, MAX_WIDTH, lines, plain
 from harness.report.text import count, duration, visible
 from tests_harness.test_report_samples import HOSTILE, write_hosts
@@ -55,6 +67,47 @@ def test_a_file_names_node_path_rights_and_why() -> None:
             Run("p1", ("systemctl", "restart", "ssh"), "why", last=True),
             "p1: why\n$ systemctl restart ssh  (last, once)",
             id="restart at the end",
+        ),
+        pytest.param(
+            JoinSwarm("p4", "cnat", "172.19.181.4", "172.19.181.254:2377", "it is in none"),
+            "p4: join the swarm of cnat at 172.19.181.254:2377 as 172.19.181.4: it is in none",
+            id="joining shows no token",
+        ),
+        pytest.param(
+            BuildImage("cnat", "a/b:c", "linux/arm/v6", "", "dockerConfig/f", ".", "why"),
+            "cnat: build a/b:c for linux/arm/v6 of fixtures/app/dockerConfig/f: why",
+            id="building says for which processor and of what",
+        ),
+        pytest.param(
+            PushImage("cnat", "a/b:c", "pi", "why"),
+            "cnat: push a/b:c by the Docker login of pi: why",
+            id="pushing says by whose login",
+        ),
+        pytest.param(
+            DeployStack("cnat", "appli", "/home/pi/f.yml", "digest", "", "pi:pi", "run it"),
+            "cnat: docker stack deploy --compose-file /home/pi/f.yml appli (the file is the inventory's): run it",
+            id="deploying shows nothing of the file",
+        ),
+        pytest.param(
+            DeployStack("cnat", "appli", "/f.yml", "digest", "no IP_VS", "pi:pi", "run it"),
+            "cnat: docker stack deploy --compose-file /f.yml appli (the file is made from the inventory's, "
+            "because no IP_VS): run it",
+            id="a made file is called so",
+        ),
+        pytest.param(
+            SettleService("cnat", "appli_web", "spread", force=True),
+            "cnat: docker service update --force appli_web, until its tasks stay (at most 300 s): spread",
+            id="tasks are made anew",
+        ),
+        pytest.param(
+            SettleService("cnat", "appli_web", "wait"),
+            "cnat: wait for appli_web, until its tasks stay (at most 300 s): wait",
+            id="tasks are waited for",
+        ),
+        pytest.param(
+            LoadSchema("cnat", "c0ffee" * 4, "D", "/x.sql", "d16e57", "it is empty"),
+            "cnat: run /x.sql in container c0ffeec0ffee, if its database is empty: it is empty",
+            id="a schema shows no password",
         ),
         pytest.param(
             Boot("cnat", "p4", "p4", "ethpi4", "no answer", 150.0, 3),

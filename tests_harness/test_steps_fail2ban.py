@@ -23,8 +23,10 @@ from harness.steps.fail2ban_fixes import (
     SITE,
     START,
     SYSLOG,
+    SYSLOG_SITE,
     UNIT,
 )
+from harness.steps.fail2ban_look import LOST
 from tests_harness.fakes_cluster import CLUSTER, HUB, NODES, differences
 from tests_harness.fakes_fail2ban import (
     ABSENT,
@@ -52,6 +54,7 @@ RULE = "-N f2b-sshd\n-A f2b-sshd -s 172.19.181.2/32 -j REJECT --reject-with icmp
 DROP_RULE = "iptables -w -D f2b-sshd -s 172.19.181.2/32 -j REJECT --reject-with icmp-port-unreachable"
 
 
+HEARS = "jail sshd hears sshd"
 HERE = (HUB, "bans no machine of the cluster")
 
 
@@ -104,7 +107,8 @@ def test_a_good_controller_holds_and_speaks_for_every_machine() -> None:
 
 
 DOCUMENTED = jailfile.with_settings(b"", {"sshd": fail2ban_fixes.SSHD, "recidive": fail2ban_fixes.RECIDIVE})
-DOWN: Daemon = replace(DAEMON, server=None)
+JOURNAL = {**JAILS, "sshd": replace(SSHD, logs=())}
+DOWN: Daemon = replace(DAEMON, server=None, reaches=None)
 DISABLED = replace(RUNS, is_enabled=False)
 WRITTEN = (SITE, "reload")
 
@@ -123,7 +127,7 @@ WRITTEN = (SITE, "reload")
         ),
         pytest.param(with_units(DISABLED), {"fail2ban starts at boot"}, ("start",), id="disabled"),
         pytest.param(with_units(STOPPED, daemon=DOWN), {"fail2ban runs"}, ("start",), id="stopped"),
-        pytest.param(with_daemon(server=None), {"server answers ping"}, ("restart",), id="hangs"),
+        pytest.param(with_daemon(server=None, reaches=None), {"server answers ping"}, ("restart",), id="hangs"),
         pytest.param(with_sshd(maxretry=3), {"sshd maxretry"}, WRITTEN, id="maxretry"),
         pytest.param(with_sshd(bantime=-1), {"sshd bantime"}, WRITTEN, id="for ever"),
         pytest.param(with_sshd(ports="2222"), {"sshd port"}, WRITTEN, id="port"),
@@ -182,6 +186,17 @@ WRITTEN = (SITE, "reload")
         ),
         pytest.param(with_server(target="SYSLOG"), {"recidive's log is kept"}, (SERVER_SITE, "reload"), id="syslog"),
         pytest.param(with_server(level="ERROR"), {"recidive's log is kept"}, (SERVER_SITE, "reload"), id="quiet"),
+        pytest.param(with_daemon(reaches=LOST), {HEARS}, ("systemctl restart rsyslog.service",), id="stale"),
+        pytest.param(
+            replace(with_daemon(reaches=LOST), has_rule=False), {HEARS},
+            (SYSLOG_SITE, "systemctl restart rsyslog.service"), id="stale, and no rule writes it",
+        ),
+        pytest.param(with_daemon(reaches="no: sshd has LogLevel QUIET"), {HEARS}, (), id="sshd says nothing"),
+        pytest.param(replace(with_sshd(logs=()), has_rule=False), set(), (), id="the journal needs no rule"),
+        pytest.param(
+            with_daemon(reaches=LOST, planned=JOURNAL, server=replace(SERVER, settings=JOURNAL)), {HEARS}, (),
+            id="the journal, and the jail takes other words from it",
+        ),
         pytest.param(with_daemon(catches="no"), {"filter sshd catches a failed login"}, (), id="blind"),
     ],
 )  # fmt: skip
@@ -244,6 +259,14 @@ def test_a_banned_network_is_lifted_once_for_all_that_it_holds() -> None:
     checks = judge(with_server(banned={"sshd": ("172.19.181.2/31",)}))
     assert set(differences(checks)) == {("p2", "banned on cnat"), ("p3", "banned on cnat"), HERE}
     assert in_short(plan(checks)) == (f"{UNBAN}/31",)
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0", "0.0.0.0/0", "192.0.0.0/8"])  # noqa: S104 - as fail2ban shows all
+def test_a_jail_that_ignores_strangers_is_for_a_person(network: str) -> None:
+    checks = judge(with_server(ignored={"sshd": ("127.0.0.1/8", network), "recidive": ("::1",)}))
+    assert differences(checks) == {("cnat", "strangers can be banned"): ()}
+    (check,) = [check for check in checks if check.aspect == "strangers can be banned"]
+    assert check.seen == "not by sshd: ignoreip has them"
 
 
 def test_advice_keeps_what_is_ignored_already() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -15,6 +16,8 @@ from tests_harness.fakes_cluster import CLUSTER, HUB, NODES, differences, good_h
 
 Seen = Mapping[str, hosts.State]
 GOOD = hosts_file("p1")
+LATE = b"172.19.181.3 p1\n172.19.181.9 cnat\n"
+OTHERS = "no other name of the cluster is wrong"
 ALL = {f"address of {name}" for name in ("localhost", "cnat", "pi2", "pi3", "pi4")} | {"IPv6 loopback has its name"}
 
 
@@ -63,6 +66,13 @@ def test_a_machine_must_know_its_peers_but_not_itself() -> None:
         pytest.param(GOOD + b"127.0.1.1 cnat\n", {"address of cnat"}, id="controller taken for oneself"),
         pytest.param(GOOD.replace(b"127.0.0.1\tlocalhost\n", b""), {"address of localhost"}, id="loopback lost"),
         pytest.param(GOOD.replace(b"::1\t", b"#\t"), {"IPv6 loopback has its name"}, id="IPv6 loopback lost"),
+        pytest.param(GOOD + b"172.19.181.3 pi1\n", {OTHERS}, id="own alias at another machine"),
+        pytest.param(GOOD + b"172.19.181.3 P2 mine\n", {OTHERS}, id="host name of a peer at another machine"),
+        pytest.param(GOOD + b"127.0.1.1 p2\n", {OTHERS}, id="host name of a peer taken for oneself"),
+        pytest.param(GOOD + b"10.0.0.9 p1\n", {OTHERS}, id="own host name at a second address"),
+        pytest.param(GOOD + b"172.19.181.1 pi1 p1\n172.19.181.2 p2\n", set(), id="further names, each at its own"),
+        pytest.param(GOOD + b"127.0.1.1 p1 pi1\n", set(), id="own names on one's own loopback"),
+        pytest.param(GOOD + b"10.0.0.9 pi11 p1x ap2\n", set(), id="names that only look like ours"),
         pytest.param(
             b"",
             ALL,
@@ -79,6 +89,33 @@ def test_a_fault_differs_exactly_there_and_one_write_mends_it(content: bytes, as
     seen = with_file(content)
     assert differences(judge(seen)) == {("p1", aspect): ("write",) for aspect in aspects}
     assert differences(judge(mended(seen))) == {}
+
+
+def test_a_further_name_that_is_wrong_goes_and_is_not_put_elsewhere() -> None:
+    content = b"# mine\n" + GOOD + b"172.19.181.3\tp2  mine # odd\n172.19.181.4 pi1\n"
+    after = mended(with_file(content))["p1"].file.content
+    assert after == b"# mine\n" + GOOD + b"172.19.181.3\tmine # odd\n"
+
+
+def test_a_host_name_is_judged_on_the_controller_too() -> None:
+    (check,) = [
+        check for check in judge(good_hosts() | {HUB: hosts.State(File(hosts_file(HUB) + LATE, 0o644, "root:root"))})
+        if not check.holds
+    ]  # fmt: skip
+    assert (check.node, check.aspect, check.seen) == (HUB, OTHERS, "cnat is 172.19.181.9, p1 is 172.19.181.3")
+
+
+def test_a_peer_on_the_ipv6_loopback_is_for_a_person() -> None:
+    checks = judge(with_file(GOOD + b"::1 localhost pi2 p3 p1\n"))
+    (alias, name) = [check for check in checks if not check.holds]
+    assert (alias.aspect, alias.fix, name.aspect, name.fix, name.seen) == (
+        "address of pi2",
+        (),
+        OTHERS,
+        (),
+        "p3 is ::1",
+    )
+    assert name.by_hand == "take p3 off the line of ::1"
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o000])
@@ -116,9 +153,18 @@ LINES = st.lists(
         st.binary(max_size=20).filter(lambda raw: b"\n" not in raw),
         st.sampled_from([
             b"127.0.0.1 localhost", b"::1 localhost", b"172.19.181.2 pi2 pi3", b"10.0.0.1 PI2 #x", b"127.0.1.1 cnat p1",
+            b"172.19.181.3 p1 p2", b"172.19.181.1 PI1 foreign",
         ]),
     )
 )  # fmt: skip
+
+
+@given(LINES)
+def test_what_names_no_machine_of_ours_stays_byte_for_byte(lines: list[bytes]) -> None:
+    after = mended(with_file(b"\n".join(lines) + b"\n"))["p1"].file.content.split(b"\n")
+    ours = re.compile(rb"p[1-4]|pi[1-4]|cnat|localhost", re.IGNORECASE)
+    rest = iter(after)
+    assert all(line in rest for line in lines if not ours.search(line)), "a subsequence"
 
 
 @given(LINES, st.sampled_from([b"\n", b"\r\n"]), st.integers(0, 0o7777))

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import ObservationError
-from harness.model import Check, Run, Write, WriteSshd
-from harness.node import File, NodeAccess
-from harness.parse import authorized_keys, known_hosts
-from harness.steps import keys
-from harness.steps.keys_login import command, log_in, obstacle
+from harness.model import Run, Write, WriteSshd
+from harness.node import File
+from harness.parse import authorized_keys
+from harness.steps.keys_doors import Sshd
+from harness.steps.keys_login import obstacle
 from harness.steps.keys_sshd import DROP_IN
-from harness.steps.keys_state import SSHD_FILE, Login, Rights, Sshd
+from harness.steps.keys_state import HOST_KEY, SSHD_FILE, Login, Rights, proved_keys
 from tests_harness.fakes_cluster import differences
-from tests_harness.fakes_keys import CLUSTER, HUB, SSH, SSHD_TEXT, good_keys, host_line, line, pair, public
+from tests_harness.fakes_keys import (
+    CLUSTER,
+    HUB,
+    SSH,
+    SSHD_TEXT,
+    Seen,
+    damaged,
+    good_keys,
+    host_line,
+    judge,
+    line,
+    pair,
+    public,
+    sshd,
+    written,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.model import Action
 
-Seen = dict[str, keys.State]
 Faults = dict[tuple[str, str], tuple[str, ...]]
-
-
-def judge(seen: Seen) -> list[Check]:
-    return list(keys.judge(seen, CLUSTER))
-
-
-def damaged(name: str, **changes: Any) -> Seen:  # noqa: ANN401 - fields of a State
-    """A good look in which one machine differs; and nobody logged in where that must have failed."""
-    seen = good_keys()
-    seen[name] = replace(seen[name], **changes)
-    return seen
+INTO, OUT = "`ssh pi1 hostname` on cnat", "`ssh cnat hostname` on p1"
+NO_WAY_IN: Faults = {("p1", INTO): ()}
+NO_WAY_OUT: Faults = {("p1", OUT): ()}
 
 
 def fixes(seen: Seen, level: str = "must") -> list[Action]:
@@ -46,17 +46,6 @@ def fixes(seen: Seen, level: str = "must") -> list[Action]:
     return list(dict.fromkeys(action for check in wrong for action in check.fix))
 
 
-def written(content: bytes, mode: int = 0o600, owner: str = "pi:pi") -> File:
-    return File(content, mode, owner)
-
-
-def sshd(**changes: Any) -> Sshd:  # noqa: ANN401 - fields of an Sshd
-    return replace(good_keys()["p1"].sshd, **changes)
-
-
-INTO, OUT = "`ssh pi1 hostname` on cnat", "`ssh cnat hostname` on p1"
-NO_WAY_IN: Faults = {("p1", INTO): ()}
-NO_WAY_OUT: Faults = {("p1", OUT): ()}
 OLD = host_line("an older card", "pi1")
 OTHERS = b"".join(host_line(f"p{number}", f"pi{number}") for number in (2, 3, 4))
 FAULTS = [
@@ -98,8 +87,14 @@ FAULTS = [
                  {("p1", "sshd accepts public keys"): ("write_sshd",), **NO_WAY_IN}, id="sshd takes no keys"),
     pytest.param("p1", {"sshd": sshd(keys_files=("/etc/keys/%u",))},
                  {("p1", "sshd reads the keys in"): ("write_sshd",), **NO_WAY_IN}, id="sshd reads another file"),
-    pytest.param("p1", {"sshd": Sshd("line 9: Bad configuration option", "", (), "", {})},
+    pytest.param("p1", {"sshd": Sshd("line 9: Bad configuration option", {}, {})},
                  {("p1", "sshd understands its configuration"): (), **NO_WAY_IN}, id="sshd_config with an error"),
+    pytest.param("p1", {"sshd": sshd(barrier="allowusers nobody")},
+                 {("p1", "sshd lets pi in"): (), **NO_WAY_IN}, id="sshd lets nobody in"),
+    pytest.param("cnat", {"sshd": sshd("p1", barrier="denyusers pi@172.19.181.1")},
+                 {("cnat", "sshd lets pi in"): (), **NO_WAY_OUT}, id="sshd keeps one peer out"),
+    pytest.param("cnat", {"sshd": sshd("p1", public_keys="no")},
+                 {("cnat", "sshd accepts public keys"): ("write_sshd",), **NO_WAY_OUT}, id="no keys from one peer"),
     pytest.param("p1", {"logins": {"cnat": Login(0, "p3")}}, NO_WAY_OUT, id="another machine answers"),
     pytest.param("p1", {"logins": {"cnat": Login(255, "Connection timed out")}}, NO_WAY_OUT, id="no answer"),
 ]  # fmt: skip
@@ -225,70 +220,19 @@ def test_passwords_go_only_when_nobody_needs_them(changes: dict[str, Any], offer
 
 def test_a_controller_keeps_passwords_until_every_node_gets_through() -> None:
     seen = damaged("p4", logins={})
-    seen[HUB] = replace(seen[HUB], sshd=sshd(passwords="yes"))
+    seen[HUB] = replace(seen[HUB], sshd=sshd("p1", passwords="yes"))
     (check,) = [one for one in judge(seen) if (one.node, one.aspect) == (HUB, "PasswordAuthentication")]
     assert check.fix == ()
 
 
-def test_a_node_is_not_judged_without_the_controller() -> None:
-    seen = good_keys()
-    del seen[HUB]
-    with pytest.raises(ObservationError) as error:
-        keys.look_again(_access("p1"), seen)
-    assert error.value.via == HUB
-
-
-def _access(name: str, host: Any = None) -> NodeAccess:  # noqa: ANN401 - stands for a testinfra host
-    return NodeAccess(name, CLUSTER, host, host)
-
-
-class LocalHost:
-    """Runs what a node would be asked, with a program called ssh that says what was asked of it."""
-
-    def __init__(self, folder: Path, script: str) -> None:
-        self.folder = folder
-        program = folder / "ssh"
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-    def run(self, command: str, *arguments: str) -> Any:  # noqa: ANN401 - a testinfra result
-        text = command % tuple(f"'{one}'" for one in arguments) if arguments else command
-        path = f"{self.folder}:{os.environ['PATH']}"
-        done = subprocess.run(("sh", "-c", text), capture_output=True, text=True, env={"PATH": path}, check=False)
-        return type("Result", (), {"rc": done.returncode, "stdout": done.stdout, "stderr": done.stderr})
-
-
-SCRIPT = """
-eval "name=\\${$(($# - 1))}"; echo "$@" >> "$(dirname "$0")/asked"
-case $name in pi1) echo banner >&2; echo p1;; pi2) echo "Permission denied" >&2; exit 255;; esac
-"""
-
-
-def test_each_login_is_one_attempt_that_asks_and_learns_nothing(tmp_path: Path) -> None:
-    found = log_in(_access(HUB, LocalHost(tmp_path, SCRIPT)), ("pi1", "pi2", "pi3"))
-    assert found == {"pi1": Login(0, "p1"), "pi2": Login(255, "Permission denied"), "pi3": Login(0, "")}
-    asked = (tmp_path / "asked").read_text().splitlines()
-    assert len(asked) == 3
-    for option in ("BatchMode=yes", "StrictHostKeyChecking=yes", "UpdateHostKeys=no", "ConnectTimeout=5"):
-        assert all(option in one for one in asked)
-
-
-def test_where_nothing_has_a_chance_nothing_is_asked() -> None:
-    assert log_in(_access(HUB), ()) == {}
-    assert command(()) == "wait"
-
-
-def test_second_look_tries_only_what_has_to_work(tmp_path: Path) -> None:
-    seen = damaged("p1", authorized=written(b""))
-    host = LocalHost(tmp_path, SCRIPT)
-    assert set(keys.look_again(_access(HUB, host), seen).logins) == {"pi2", "pi3", "pi4"}
-    assert " pi1 " not in (tmp_path / "asked").read_text()
-
-
-def test_public_values_only_stand_in_a_state() -> None:
-    for state in good_keys().values():
-        assert "PRIVATE KEY" not in repr(state)
-        assert all(key == public(key.comment.removeprefix("pi@")) for key in state.own_keys.values())
-        assert state.known
-        assert state.authorized
-        assert known_hosts.known(state.known.content, "cnat") or authorized_keys.keys(state.authorized.content)
+def test_a_machine_is_known_by_its_private_host_keys_and_not_by_a_file_beside_them() -> None:
+    own, other = line("p1"), line("somebody")
+    name = f"{HOST_KEY}ed25519_key"
+    files = {f"{name}.pub": File(other, 0o644, "root:root"), f"{HOST_KEY}rsa_key.pub": File(other, 0o644, "root:root")}
+    found = proved_keys(files, {name: own.decode().strip(), "/home/pi/.ssh/id_rsa": other.decode()})
+    assert {path: authorized_keys.keys(file.content)[0].blob for path, file in found.items()} == {
+        f"{name}.pub": public("p1").blob
+    }
+    good = {f"{name}.pub": File(own, 0o600, "root:root")}
+    assert proved_keys(good, {name: own.decode().strip()}) == good
+    assert proved_keys(files, {name: ""}) == files, "where no private key can be read"

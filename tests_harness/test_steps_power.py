@@ -70,6 +70,16 @@ def test_throttling_is_advice_in_words() -> None:
     assert "under-voltage now" in advice.seen
 
 
+@pytest.mark.parametrize("value", ["", '1 error_msg="Can\'t open device file: /dev/vcio"', "0xzz"])
+def test_a_firmware_that_answers_nonsense_is_advice_and_hides_nothing(value: str) -> None:
+    seen = without(hub(throttled=value, p3="0"), "p3")
+    checks = judge(seen)
+    assert differences(checks) == {port("p3"): ("boot",)}
+    (advice,) = [check for check in checks if not check.holds and check.level == "advice"]
+    assert advice.seen.startswith("not readable: ")
+    assert {str(one.verdict) for one in outcomes_of(power, hub(throttled=value), CLUSTER)} == {"ok"}
+
+
 @pytest.mark.parametrize("status", [{"throttled": "NA"}, {}], ids=["not known", "not said"])
 def test_what_the_firmware_does_not_say_is_no_complaint(status: dict[str, str]) -> None:
     said = {key: value for key, value in STATUS.items() if key != "throttled"} | status

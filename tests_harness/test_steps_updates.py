@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ from tests_harness.fakes_cluster import CLUSTER, HUB, differences
 from tests_harness.fakes_system import AT_BOOT, FILES, OURS, RAN, good_updates
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.model import Action
 
 GOOD = good_updates()[HUB]
@@ -136,6 +140,36 @@ def test_our_script_is_an_update_that_removes_nothing_and_asks_nothing() -> None
     assert "--force-confold" in SCRIPT_TEXT
     assert "noninteractive" in SCRIPT_TEXT
     assert f"ExecStart={SCRIPT_PATH}\n" in UNIT_TEXT
+
+
+APT = """#!/bin/sh
+cd "${0%/*}"
+for word; do :; done
+echo "$word" >> said
+[ "$word" = upgrade ] || [ "$(grep -c update said)" -gt FAILURES ]
+"""
+SLEEP = '#!/bin/sh\necho "sleep $1" >> "${0%/*}/said"\n'
+
+
+@pytest.mark.parametrize(
+    ("failures", "code", "said"),
+    [
+        pytest.param(0, 0, ["update", "upgrade"], id="a network at once"),
+        pytest.param(2, 0, ["update", "sleep 15"] * 2 + ["update", "upgrade"], id="a lease that comes late"),
+        pytest.param(99, 100, (["update", "sleep 15"] * 20)[:-1], id="no network at all"),
+    ],
+)
+def test_our_script_waits_a_bounded_time_for_a_network_and_upgrades_only_then(
+    tmp_path: Path, failures: int, code: int, said: list[str]
+) -> None:
+    programs = {"apt-get": APT.replace("FAILURES", str(failures)), "sleep": SLEEP}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(("sh", "-c", SCRIPT_TEXT), env={"PATH": path}, check=False)
+    assert done.returncode == code
+    assert (tmp_path / "said").read_text().splitlines() == said
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from harness import session
 from harness.errors import MissingTool, ObservationError, Refused, TimeLimit, Unreachable, UsageError
 from harness.node import File, NodeAccess
 from harness.secret import Secret
-from harness.steps import STEPS, hosts, name_of
+from harness.steps import STEPS, hosts, load
 from harness.tape import Player, Recorder
 from tests_harness.fakes import FakeCrew
 from tests_harness.fakes_cluster import CLUSTER, HUB, good_cluster, good_hosts, good_power, without
@@ -75,18 +75,18 @@ def test_a_tape_is_ascii_and_keeps_every_byte_of_a_file() -> None:
 
 
 def looked_again(crew: Crew, step_name: str) -> Any:  # noqa: ANN401 - each step has a State of its own
-    step = next(step for step in STEPS if name_of(step) == step_name)
+    step = load(step_name)
     recorder = Recorder(crew)
     recorder.look(step, CLUSTER.names)
     events = json.loads(json.dumps(recorder.events))
     return Player(deque(events), "tape").look(step, CLUSTER.names)
 
 
-@pytest.mark.parametrize("step", STEPS, ids=name_of)
+@pytest.mark.parametrize("name", STEPS)
 @given(st.data())
-def test_whatever_state_a_step_has_seen_it_comes_back_as_it_was(step: Any, data: st.DataObject) -> None:  # noqa: ANN401
-    state = data.draw(st.from_type(step.State))
-    sight = looked_again(FakeCrew({name_of(step): [{"p1": state}]}), name_of(step))
+def test_whatever_state_a_step_has_seen_it_comes_back_as_it_was(name: str, data: st.DataObject) -> None:
+    state = data.draw(st.from_type(load(name).State))
+    sight = looked_again(FakeCrew({name: [{"p1": state}]}), name)
     assert sight.seen == {"p1": state}
 
 

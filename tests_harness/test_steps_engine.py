@@ -1,0 +1,232 @@
+"""Step `engine`: what must be said of Docker on each machine, one fault a row; and its settings, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.model import Check, Run, Write
+from harness.node import File
+from harness.parse import daemon_json, dockerd_log
+from harness.parse.units import Unit
+from harness.steps import engine
+from tests_harness.fakes_cluster import CLUSTER, differences
+from tests_harness.fakes_docker import DAEMON, RUNS, good_engine
+
+Seen = Mapping[str, engine.State]
+GOOD = good_engine()["p1"]
+ABSENT = Unit(is_there=False, is_active=False, is_enabled=False)
+STOPPED = Unit(is_there=True, is_active=False, is_enabled=True)
+MASKED = Unit(is_there=False, is_active=False, is_enabled=False, is_masked=True)
+JSON = "/etc/docker/daemon.json"
+ROTATION = "logs of containers are bounded"
+
+
+def config(text: str) -> File:
+    return File(text.encode(), 0o644, "root:root")
+
+
+def judge(state: engine.State, name: str = "p1") -> list[Check]:
+    return list(engine.judge(good_engine() | {name: state}, CLUSTER))
+
+
+def advice(checks: list[Check], aspect: str) -> Check:
+    (found,) = [check for check in checks if (check.node, check.aspect) == ("p1", aspect)]
+    assert found.level == "advice"
+    return found
+
+
+def test_a_good_cluster_holds_on_every_machine() -> None:
+    checks = list(engine.judge(good_engine(), CLUSTER))
+    assert differences(checks) == {}
+    assert {check.node for check in checks} == set(CLUSTER.names)
+
+
+BARE = replace(GOOD, unit=ABSENT, has_command=False, daemon=None)
+RUN = ("run",)
+USER = ("run", "run")
+
+
+@pytest.mark.parametrize(
+    ("state", "want"),
+    [
+        pytest.param(BARE, {"Docker is installed": USER}, id="bare"),
+        pytest.param(replace(GOOD, has_command=False, daemon=None), {"Docker is installed": RUN}, id="no command"),
+        pytest.param(replace(GOOD, unit=STOPPED, daemon=None), {"Docker runs": RUN}, id="stopped"),
+        pytest.param(
+            replace(GOOD, unit=MASKED, daemon=None), {"Docker starts at boot": RUN, "Docker runs": RUN}, id="masked"
+        ),
+        pytest.param(
+            replace(GOOD, unit=replace(RUNS, is_enabled=False)), {"Docker starts at boot": RUN}, id="not enabled"
+        ),
+        pytest.param(replace(GOOD, config=config("{")), {f"{JSON} can be read": ()}, id="broken, still running"),
+        pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd -H fd:// $OPTS ;"),
+                     {f"{JSON} can be read": ()}, id="its next start fails"),
+        pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd $OPTS ;"),
+                     {}, id="hosts, and no -H any more"),
+        pytest.param(
+            replace(GOOD, unit=STOPPED, daemon=None, config=config("[]")),
+            {f"{JSON} can be read": (), "Docker runs": ()}, id="dead of its settings: starting it is of no use",
+        ),
+        pytest.param(
+            replace(GOOD, modules="no /lib/modules/6.1.21+"), {"kernel has its modules": ()}, id="kernel upgraded"
+        ),
+        pytest.param(
+            replace(GOOD, modules="no /lib/modules/6.1.21+", unit=STOPPED, daemon=None),
+            {"kernel has its modules": (), "Docker runs": ()}, id="dead of an upgraded kernel",
+        ),
+        pytest.param(replace(GOOD, modules="built in"), {}, id="a kernel without modules"),
+        pytest.param(
+            replace(GOOD, daemon=replace(DAEMON, version="26.1.5")), {"release of Docker": ()}, id="another release"
+        ),
+        pytest.param(replace(GOOD, daemon=replace(DAEMON, version="20.10.5+dfsg1")), {}, id="another patch"),
+        pytest.param(
+            replace(GOOD, daemon=replace(DAEMON, architecture="arm64")), {"architecture of Docker": ()},
+            id="an engine for the kernel, not for the programs",
+        ),
+        pytest.param(
+            replace(GOOD, daemon=replace(DAEMON, may_use=False, groups=("pi",))), {"pi may use Docker": USER},
+            id="not in the group",
+        ),
+        pytest.param(
+            replace(GOOD, daemon=replace(DAEMON, may_use=False)), {"pi may use Docker": ()}, id="another group's socket"
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_differs_exactly_there(state: engine.State, want: dict[str, tuple[str, ...]]) -> None:
+    checks = judge(state)
+    assert differences(checks) == {("p1", aspect): kinds for aspect, kinds in want.items()}
+    assert all(check.fix or check.by_hand for check in checks if not check.holds)
+
+
+def test_the_controllers_release_is_the_measure() -> None:
+    checks = judge(replace(GOOD, daemon=replace(DAEMON, version="26.1.5")), "cnat")
+    assert {where for where, _ in differences(checks)} == set(CLUSTER.names) - {"cnat"}
+
+
+def test_while_the_controller_has_none_the_most_frequent_release_is() -> None:
+    seen = good_engine() | {
+        "cnat": replace(GOOD, unit=STOPPED, daemon=None),
+        "p2": replace(GOOD, daemon=replace(DAEMON, version="28.0.1")),
+    }
+    found = differences(engine.judge(seen, CLUSTER))
+    assert set(found) == {("cnat", "Docker runs"), ("p2", "release of Docker")}
+
+
+def test_why_it_does_not_run_is_said() -> None:
+    checks = judge(replace(GOOD, unit=STOPPED, daemon=None, complaint="failed to start daemon: no bridge"))
+    (seen,) = [check.seen for check in checks if not check.holds and check.level == "must"]
+    assert seen == "no: failed to start daemon: no bridge"
+
+
+def test_no_action_ever_removes_anything() -> None:
+    states = [
+        replace(GOOD, unit=ABSENT, has_command=False, daemon=None), replace(GOOD, has_command=False, daemon=None),
+        replace(GOOD, unit=MASKED, daemon=None), replace(GOOD, daemon=replace(DAEMON, may_use=False, groups=())),
+    ]  # fmt: skip
+    words = {
+        word
+        for state in states for check in judge(state) for action in check.fix if isinstance(action, Run)
+        for argument in action.argv for word in argument.split()
+    }  # fmt: skip
+    assert "docker.io" in words
+    assert words & {"prune", "rm", "remove", "purge", "autoremove", "rmi", "leave", "--force-new-cluster"} == set()
+
+
+@pytest.mark.parametrize(
+    ("driver", "text", "holds"),
+    [
+        pytest.param("json-file", None, False, id="no settings"),
+        pytest.param("json-file", "{}", False, id="empty settings"),
+        pytest.param("json-file", '{"log-opts": {"max-file": "3"}}', False, id="no size"),
+        pytest.param("json-file", '{"log-opts": {"max-size": "5m"}}', True, id="a size of one's own"),
+        pytest.param("local", None, True, id="a driver that rotates by itself"),
+        pytest.param("journald", None, True, id="the journal"),
+    ],
+)
+def test_logs_without_a_bound_are_worth_an_advice(driver: str, text: str | None, holds: bool) -> None:  # noqa: FBT001
+    state = replace(GOOD, config=config(text) if text else None, daemon=replace(DAEMON, log_driver=driver))
+    check = advice(judge(state), ROTATION)
+    assert check.holds is holds
+    if not holds:
+        write, restart = check.fix
+        assert isinstance(write, Write)
+        assert isinstance(restart, Run)
+        assert restart.last
+        mended = replace(state, config=File(write.after, 0o644, "root:root"))
+        assert advice(judge(mended), ROTATION).holds
+
+
+def test_settings_that_nobody_can_read_are_left_to_a_person() -> None:
+    check = advice(judge(replace(GOOD, config=config("{"))), ROTATION)
+    assert (check.holds, check.fix) == (False, ())
+    assert check.by_hand
+
+
+def test_memory_that_cannot_be_limited_is_an_advice() -> None:
+    assert not advice(
+        judge(replace(GOOD, daemon=replace(DAEMON, limits_memory=False))), "Docker can limit memory"
+    ).holds
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+SETTINGS = st.dictionaries(
+    st.sampled_from(["debug", "registry-mirrors", "log-driver", "dns", "ü"]), VALUES, max_size=4
+) | st.fixed_dictionaries({"debug": st.booleans(), "log-opts": st.dictionaries(st.text(), st.text())})
+
+
+@given(SETTINGS, st.sampled_from([None, 2, 4]), st.sampled_from(["", "\n", " \n"]))
+def test_bounding_logs_keeps_every_other_setting(settings: dict[str, object], indent: int | None, end: str) -> None:
+    before = end + json.dumps(settings, indent=indent, ensure_ascii=False) + end
+    after = daemon_json.with_rotation(before.encode())
+    assert after is not None
+    found = json.loads(after)
+    assert daemon_json.has_rotation(after)
+    assert {key: value for key, value in found.items() if key != "log-opts"} == {
+        key: value for key, value in settings.items() if key != "log-opts"
+    }
+    options = settings.get("log-opts", {})
+    assert isinstance(options, dict)
+    assert found["log-opts"] == options | daemon_json.ROTATION
+    if "log-opts" not in settings:
+        assert after.decode().endswith(before.partition("{")[2])
+
+
+@given(st.binary())
+def test_any_file_is_read_or_complained_about(octets: bytes) -> None:
+    assert daemon_json.complaint(octets) or isinstance(daemon_json.settings(octets), dict)
+    assert isinstance(daemon_json.has_rotation(octets), bool)
+
+
+STOPPED_BY = "docker.service: Deactivated successfully.\nStopped docker.service.\n"
+SETTINGS_LOG = """\
+unable to configure the Docker daemon with file /etc/docker/daemon.json: unexpected EOF
+docker.service: Main process exited, code=exited, status=1/FAILURE
+Failed to start docker.service - Docker Application Container Engine.
+"""
+NETWORK_LOG = """\
+time="2026-11-22T18:56:34Z" level=info msg="stopping event stream" error="<nil>"
+failed to start daemon: Error initializing network controller: invalid CIDR address: x
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        pytest.param(SETTINGS_LOG, SETTINGS_LOG.partition("\n")[0], id="settings"),
+        pytest.param(NETWORK_LOG, NETWORK_LOG.splitlines()[1], id="network"),
+        pytest.param('time="x" level=fatal msg="no \\"bridge\\" here"\n', 'no "bridge" here', id="fatal"),
+        pytest.param(STOPPED_BY, "", id="stopped by somebody"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_the_journal_says_why_it_died(text: str, want: str) -> None:
+    assert dockerd_log.complaint(text) == want
