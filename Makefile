@@ -1,5 +1,5 @@
 # The two commands of this project are `make demo` and `make test`; both install what they need.
-# Anything that lasts says what it does. HATCHECK_LAB names the lab, so that two checkouts can live side by side.
+# Anything that lasts says what it does. HATCHECK_LAB and HATCHECK_TEST_LAB name the labs, so that two checkouts can live side by side.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VENV := .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SETUP := scripts/setup.sh
 
-.PHONY: help setup demo test test-offline test-lab lint types bench clean
+.PHONY: help setup demo test test-all test-offline test-lab lint types bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -21,13 +21,17 @@ $(READY): pyproject.toml $(SETUP)
 demo: $(READY) ## five bare nodes: what differs, repair, green; then the report
 	@bash scripts/demo.sh $(BIN)
 
-test: lint types test-offline test-lab ## everything that must hold
+test: lint types test-offline test-lab ## what must hold: lint, types, offline, and on the lab
+
+test-all: export HATCHECK_EXAMPLES := field
+test-all: lint types test-offline ## the same with every fault of the field and more examples, about three times as long
+	@bash scripts/test_lab.sh $(BIN) lab
 
 test-offline: $(READY) ## tests that need neither root nor a lab
 	@$(BIN)/pytest tests_harness -m "not lab" -q -n auto
 
 test-lab: $(READY) ## tests on the real five-node lab
-	@bash scripts/test_lab.sh $(BIN)
+	@bash scripts/test_lab.sh $(BIN) "lab and not field"
 
 lint: $(READY) ## ruff: style and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

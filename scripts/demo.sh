@@ -16,7 +16,7 @@ if ! why=$("$bin/hatcheck" lab check 2>&1); then
 fi
 
 say "1/4  Booting five bare nodes (the first time this builds their system, a few minutes)"
-"$bin/hatcheck" lab up && "$bin/hatcheck" lab reset --bare || exit 4
+"$bin/hatcheck" lab up --bare && "$bin/hatcheck" lab reset --bare || exit 4
 say "2/4  pytest --cluster lab: what differs from the documentation"
 "$bin/pytest" -q --no-header --cluster lab
 say "3/4  pytest --cluster lab --repair: mend it, and prove it by looking again"

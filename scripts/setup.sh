@@ -3,8 +3,8 @@
 # usage: setup.sh VENV
 set -euo pipefail
 venv=$1
-# For the lab (see harness/lab/preflight.py) and for the benchmark's plain ssh.
-packages=(systemd-container mmdebstrap iproute2 iptables util-linux mount openssh-client debian-archive-keyring kmod)
+# For the lab (see harness/lab/preflight.py), for the benchmark's plain ssh, and for the Pi Zero that judges programs.
+packages=(systemd-container mmdebstrap iproute2 iptables util-linux mount openssh-client debian-archive-keyring kmod qemu-user-static)
 
 say() { printf '%s\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
