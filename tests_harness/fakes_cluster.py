@@ -70,7 +70,15 @@ def hosts_file(name: str, cluster: Cluster = CLUSTER) -> bytes:
 
 def good_hosts() -> dict[str, hosts.State]:
     """Every machine has the documented file."""
-    return {name: hosts.State(File(hosts_file(name), 0o644, "root:root")) for name in CLUSTER.names}
+    return {name: hosts.State(File(hosts_file(name), 0o644, "root:root"), found_names(name)) for name in CLUSTER.names}
+
+
+def found_names(name: str) -> dict[str, tuple[str, ...]]:
+    """What programs of a machine with that file get for its peers."""
+    nodes: dict[str, tuple[str, ...]] = {
+        node.alias: (str(node.address),) for node in CLUSTER.nodes if node.name != name
+    }
+    return nodes if name == HUB else {"cnat": ("172.19.181.254",), **nodes}
 
 
 def link(name: str, *addresses: str, master: str | None = None, is_up: bool = True) -> Link:

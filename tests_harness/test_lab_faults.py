@@ -87,6 +87,10 @@ FAULTS = {
         "p3", f"sed -i /^::1/d {HOSTS}", at("hosts", "p3", "IPv6 loopback has its name")
     ),
     "hosts: mode 600": Fault("p4", f"chmod 600 {HOSTS}", at("hosts", "p4", f"{HOSTS} may be read by everybody")),
+    "hosts: programs do not ask it": Fault(
+        "p4", "sed -i.was '/^hosts:/s/files//' /etc/nsswitch.conf",
+        at("hosts", "p4", "programs find what the file says"), undo="mv /etc/nsswitch.conf.was /etc/nsswitch.conf",
+    ),
     "hosts: trailing garbage": Fault("p4", f"head -c 3000 /dev/zero | tr '\\0' '\\377' >> {HOSTS}"),
     "hosts: ten thousand lines": Fault(
         "p1", f"seq 10000 | sed 's/^/10.1.1.1 foreign/' >> {HOSTS}; sed -i /pi4/d {HOSTS}", name_of("pi4", "p1"),

@@ -22,13 +22,12 @@ from harness.probe_ranks import MARK as LINE
 from harness.shell import Answer
 from harness.steps import mpi_jobs
 from harness.steps.mpi_jobs import FETCH, RANGES, deadline, patience, try_jobs
-from harness.steps.mpi_state import Live, Said, names_command
+from harness.steps.mpi_state import Live, Said
 from harness.steps.mpi_sweep import SWEEP, sweep_command
 from tests_harness.fakes_mpi import CLUSTER, HUB, LIBRARY, NODES, SUBNET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MARK = "hatcheck-mpi-0123456789"
 SLEEP = (sys.executable, "-c", "import time; print(flush=True); time.sleep(60)")
@@ -223,17 +222,6 @@ def test_a_result_that_is_not_there_is_a_difference() -> None:
     live = tried(machine(fetch=answered("", 1, "cat: /tmp/x.json: No such file or directory\n")))
     assert live.documented
     assert live.documented.failure == "no result on pi3: cat: /tmp/x.json: No such file or directory"
-
-
-def test_all_names_are_asked_for_in_one_question(tmp_path: Path) -> None:
-    getent = tmp_path / "getent"
-    getent.write_text('#!/bin/sh\n[ "$2" = pi1 ] && printf "10.0.0.1 STREAM pi1\\n10.0.0.1 DGRAM\\n"\n')
-    getent.chmod(0o755)
-    script = names_command(2) % ("pi1", "pi1", "pi2", "pi2")
-    done = subprocess.run(
-        ["sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
-    )
-    assert [line.split() for line in done.stdout.splitlines()] == [["pi1", "10.0.0.1"], ["pi2"]]
 
 
 def test_the_controller_is_swept_without_ssh() -> None:

@@ -35,7 +35,7 @@ markers =
 # Enough steps to see how the plugin reports; which ones there are is not its business.
 SHOWN = ("power", "network", "arp", "hosts")
 WRONG = good_hosts() | {
-    "p1": hosts.State(File(hosts_file("p1").replace(b".181.2 pi2", b".181.9 pi2"), 0o644, "root:root"))
+    "p1": hosts.State(File(hosts_file("p1").replace(b".181.2 pi2", b".181.9 pi2"), 0o644, "root:root"), {})
 }
 
 

@@ -26,7 +26,7 @@ def judge(seen: Seen) -> list[Check]:
 
 
 def with_file(content: bytes, mode: int = 0o644) -> Seen:
-    return good_hosts() | {"p1": hosts.State(File(content, mode, "root:root"))}
+    return good_hosts() | {"p1": hosts.State(File(content, mode, "root:root"), {})}
 
 
 def mended(seen: Seen) -> Seen:
@@ -37,7 +37,7 @@ def mended(seen: Seen) -> Seen:
         old = files[action.node]
         assert action.before == old.content, "a second write would be refused"
         files[action.node] = File(action.after, old.mode if action.mode is None else action.mode, old.owner)
-    return {name: hosts.State(file) for name, file in files.items()}
+    return {name: hosts.State(file, {}) for name, file in files.items()}
 
 
 def test_a_good_cluster_holds_on_every_machine() -> None:
@@ -98,10 +98,8 @@ def test_a_further_name_that_is_wrong_goes_and_is_not_put_elsewhere() -> None:
 
 
 def test_a_host_name_is_judged_on_the_controller_too() -> None:
-    (check,) = [
-        check for check in judge(good_hosts() | {HUB: hosts.State(File(hosts_file(HUB) + LATE, 0o644, "root:root"))})
-        if not check.holds
-    ]  # fmt: skip
+    seen = good_hosts() | {HUB: hosts.State(File(hosts_file(HUB) + LATE, 0o644, "root:root"), {})}
+    (check,) = [check for check in judge(seen) if not check.holds]
     assert (check.node, check.aspect, check.seen) == (HUB, OTHERS, "cnat is 172.19.181.9, p1 is 172.19.181.3")
 
 
@@ -144,7 +142,7 @@ def test_only_the_wrong_line_changes() -> None:
 
 
 def test_every_machine_is_judged_by_its_own_list() -> None:
-    seen = {name: hosts.State(File(hosts_file(HUB), 0o644, "root:root")) for name in CLUSTER.names}
+    seen = {name: hosts.State(File(hosts_file(HUB), 0o644, "root:root"), {}) for name in CLUSTER.names}
     assert differences(judge(seen)) == {(name, "address of cnat"): ("write",) for name in NODES}
 
 
@@ -171,3 +169,34 @@ def test_what_names_no_machine_of_ours_stays_byte_for_byte(lines: list[bytes]) -
 def test_whatever_a_file_holds_one_repair_makes_it_right(lines: list[bytes], ending: bytes, mode: int) -> None:
     seen = with_file(ending.join(lines), mode)
     assert differences(judge(mended(seen))) == {}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"pi3": ()}, "pi3 is unknown"),
+        ({"pi3": ("10.0.0.3",), "cnat": ("172.19.181.254", "192.168.1.9")},
+         "pi3 is 10.0.0.3, cnat is 172.19.181.254 and 192.168.1.9"),
+    ],
+    ids=["the file is not asked", "somebody else answers"],
+)  # fmt: skip
+def test_a_right_file_that_programs_do_not_follow_is_named(found: dict[str, tuple[str, ...]], said: str) -> None:
+    state = hosts.State(good_hosts()["p1"].file, found)
+    (check,) = (check for check in judge(good_hosts() | {"p1": state}) if not check.holds)
+    assert (check.aspect, check.seen, check.fix) == ("programs find what the file says", said, ())
+    assert "nsswitch.conf" in check.by_hand
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "asked"),
+    [
+        (GOOD, 0o644, ("cnat", "pi2", "pi3", "pi4")),
+        (GOOD, 0o640, ()),
+        (GOOD.replace(b"172.19.181.3 pi3", b""), 0o644, ("cnat", "pi2", "pi4")),
+        (GOOD + LATE, 0o644, ("pi2", "pi3", "pi4")),
+        (GOOD + b"fe80::3 pi3\n", 0o644, ("cnat", "pi2", "pi3", "pi4")),
+    ],
+    ids=["all", "not for him to read", "one is missing", "one is twice", "IPv6 beside it"],
+)
+def test_programs_are_asked_only_for_what_the_file_has_right(content: bytes, mode: int, asked: tuple[str, ...]) -> None:
+    assert hosts.right_names("p1", File(content, mode, "root:root"), CLUSTER) == asked

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 st.register_type_strategy(IPv4Interface, st.ip_addresses(v=4).map(lambda one: IPv4Interface(f"{one}/24")))
 
-WRONG_HOSTS = good_hosts() | {"p1": hosts.State(File(b"10.0.0.1 caf\xe9\n\x00\xff", 0o600, "root:root"))}
+WRONG_HOSTS = good_hosts() | {"p1": hosts.State(File(b"10.0.0.1 caf\xe9\n\x00\xff", 0o600, "root:root"), {})}
 SILENT = {
     "p1": Unreachable("p1: down"),
     "p2": Refused("p2: no"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.errors import ObservationError
 from harness.model import Action, Check, Write
 from harness.node import File
-from harness.parse import hosts
+from harness.parse import getent, hosts
 from harness.step import LookFrom, expect
 
 if TYPE_CHECKING:
@@ -29,9 +29,13 @@ READABLE = 0o444
 
 @dataclass(frozen=True)
 class State:
-    """The file /etc/hosts, byte for byte."""
+    """The file /etc/hosts, byte for byte, and the addresses that programs of the login user get for its peers.
+
+    They are asked for the peers that the file has right and lets him read: only there could they differ from it.
+    """
 
     file: File
+    resolved: dict[str, tuple[str, ...]]
 
 
 def observe(node: NodeAccess) -> State:
@@ -39,7 +43,20 @@ def observe(node: NodeAccess) -> State:
     found = node.files(PATH)
     if PATH not in found:
         raise ObservationError(f"{node.name}: {PATH} is not a regular file")
-    return State(found[PATH])
+    right = right_names(node.name, found[PATH], node.cluster)
+    if not right:
+        return State(found[PATH], {})
+    said = node.ask(getent.command(len(right)), *getent.arguments(right))
+    return State(found[PATH], getent.addresses(said, right))
+
+
+def right_names(name: str, file: File, cluster: Cluster) -> tuple[str, ...]:
+    """The peers whose one IPv4 address in the file is theirs; none where the login user may not read it."""
+    if file.mode & READABLE != READABLE:
+        return ()
+    known = {called: [one for one in at if ":" not in one] for called, at in hosts.names(file.content).items()}
+    peers = _peers(name, cluster)
+    return tuple(peer for address, names in peers.items() for peer in names if known.get(peer) == [address])
 
 
 def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
@@ -62,6 +79,20 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
             seen="yes" if state.file.mode & READABLE == READABLE else f"mode {state.file.mode:o}",
             fix=fix,
         )  # fmt: skip
+        yield _judge_programs(name, state.resolved, cluster)
+
+
+def _judge_programs(name: str, resolved: Mapping[str, tuple[str, ...]], cluster: Cluster) -> Check:
+    """The file may be right and not be asked: nsswitch.conf(5) says who is."""
+    wanted = {peer: address for address, names in _peers(name, cluster).items() for peer in names}
+    other = [
+        f"{peer} is {' and '.join(found) or 'unknown'}" for peer, found in resolved.items() if found != (wanted[peer],)
+    ]
+    return expect(
+        name, "programs find what the file says", want="yes", seen=", ".join(other) or "yes",
+        by_hand=f"{PATH} is right, but something else is asked: the line `hosts:` of /etc/nsswitch.conf begins with"
+        " `files` on Debian",
+    )  # fmt: skip
 
 
 def _peers(name: str, cluster: Cluster) -> dict[str, tuple[str, ...]]:

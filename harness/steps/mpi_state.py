@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.errors import ObservationError
-from harness.parse import dpkg, mpi
+from harness.parse import dpkg, getent, mpi
 from harness.parse.app_results import Pi, Primes, Stats
 from harness.steps import mpi_programs
 from harness.steps.mpi_programs import Program
@@ -28,7 +28,6 @@ from mpi4py import MPI
 print(mpi4py.__version__)
 print(MPI.Get_library_version())
 """
-NAME = ' printf "%%s %%s\\n" %s "$(getent ahostsv4 %s | cut -d" " -f1 | sort -u | tr "\\n" " ")";'
 FAILED = 1
 
 
@@ -139,17 +138,6 @@ def _ask_library(node: NodeAccess) -> tuple[str, str, str]:
     return version, mpi.identity(library), ""
 
 
-def names_command(count: int) -> str:
-    """Shell text for `NodeAccess.ask`, with two `%s` for each name."""
-    return (NAME * count).strip()
-
-
 def _names(node: NodeAccess) -> dict[str, tuple[str, ...]]:
     others = [called(name, node.cluster) for name in node.cluster.names if name != node.name]
-    lines = node.ask(names_command(len(others)), *(word for name in others for word in (name, name))).splitlines()
-    found = {name: tuple(addresses) for name, *addresses in map(str.split, lines)}
-    if set(found) != set(others):
-        raise ObservationError(
-            f"{node.name}: getent: expected the addresses of {', '.join(others)}, got {lines!r:.200}"
-        )
-    return found
+    return getent.addresses(node.ask(getent.command(len(others)), *getent.arguments(others)), others)
