@@ -151,6 +151,13 @@ FAULTS = {
         "p3", "ip addr add 172.19.181.99/24 dev usb0", network("p3", "address of usb0"),
         undo="ip addr del 172.19.181.99/24 dev usb0", unseen=("network[p3]",),
     ),
+    "network: nothing reads the sysctl files at boot": later(
+        "cnat", "systemctl -q mask systemd-sysctl", FORWARD_LATER
+    ),
+    "network: a blackhole for one peer": Fault(
+        "p2", "ip route add blackhole 172.19.181.3", network("p2", "no other network overlaps", PATHS),
+        undo="ip route del blackhole 172.19.181.3",
+    ),
     "network: ip says nonsense": Fault(
         "p1", "printf '#!/bin/sh\\necho [{;\\n' > /usr/local/sbin/ip; chmod +x /usr/local/sbin/ip",
         unknown=("network[p1]",), undo="rm /usr/local/sbin/ip",

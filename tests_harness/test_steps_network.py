@@ -94,6 +94,12 @@ def pings(*broken: tuple[str, str]) -> Seen:
     }
 
 
+def wrong_way(route: Route) -> Seen:
+    """With one more route on p2, by which p3 is not reached; so p3 gets no answer either."""
+    seen = pings(("p2", "p3"), ("p3", "p2"))
+    return {**seen, "p2": replace(seen["p2"], routes=(*good_network()["p2"].routes, route))}
+
+
 def configured(address: str = "172.19.181.2/24", *, is_automatic: bool = True) -> Configured:
     return Configured(
         (IPv4Interface(address),), CLUSTER.controller.address, "/etc/network/interfaces", is_automatic, "static"
@@ -214,6 +220,17 @@ FAULTS = [
     pytest.param(
         boot("p2", None, configured(), configured()), {("p2", "usb0 after a reboot"): ()}, id="two tools at boot"
     ),
+    pytest.param(
+        gateway(masked=("systemd-sysctl.service",)), {FORWARD_LATER: ("run",)}, id="nothing reads the files at boot"
+    ),
+    pytest.param(
+        wrong_way(Route("172.19.181.3", None, None)),
+        {("p2", "no other network overlaps"): (), ("p2", PATHS): ()},
+        id="a blackhole for one peer",
+    ),
+    pytest.param(
+        wrong_way(Route("172.19.181.3", "172.19.181.9", "usb0")), {("p2", PATHS): ()}, id="a detour to one peer"
+    ),
     pytest.param(pings(("p1", "p2")), {("p2", PATHS): ()}, id="one pair fails one way"),
     pytest.param(pings(("p1", "p2"), ("p2", "p1")), {("p1", PATHS): (), ("p2", PATHS): ()}, id="one pair fails"),
     pytest.param(pings(*((name, "p3") for name in CLUSTER.names)), {("p3", PATHS): ()}, id="one node is deaf"),
@@ -286,6 +303,26 @@ def test_rules_that_cannot_be_understood_are_unknown_and_end_no_run(seen: Seen) 
     outcomes = outcomes_of(network, seen, CLUSTER)
     assert "unknown" in {str(one.verdict) for one in outcomes if one.place.node == HUB}
     assert {str(one.verdict) for one in outcomes} <= {"unknown", "blocked"}
+
+
+def test_a_route_without_an_interface_is_said_to_drop() -> None:
+    (check,) = [
+        one for one in judge(wrong_way(Route("172.19.181.3", None, None))) if "overlaps" in one.aspect and not one.holds
+    ]
+    assert check.seen == "172.19.181.3 on no interface, so it is dropped"
+
+
+def test_what_reads_the_settings_at_boot_is_named_and_allowed_again() -> None:
+    seen = files({SYSCTL: None})
+    hub = seen[HUB]
+    assert hub.gateway
+    masked = {**seen, HUB: replace(hub, gateway=replace(hub.gateway, masked=("systemd-sysctl.service",)))}
+    (check,) = [check for check in judge(masked) if not check.holds]
+    assert "systemd-sysctl.service, which reads them at boot, is masked" in check.seen
+    allow, write = check.fix
+    assert isinstance(allow, Run)
+    assert allow.argv == ("systemctl", "unmask", "systemd-sysctl.service")
+    assert write.kind == "write"
 
 
 PAIRS = [(a, b) for a in CLUSTER.names for b in CLUSTER.names if a != b]

@@ -16,6 +16,7 @@ from harness.steps.network_gateway import (
     NAT_UNIT,
     RULES_PATH,
     SYSCTL_PATTERNS,
+    SYSCTL_UNIT,
     UNIT_PATH,
     Gateway,
     judge_gateway,
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("power",)
 LOOK_FROM: LookFrom = "every node"
-UNITS = (*TOOLS, NAT_UNIT, "netfilter-persistent.service")
-SHOW_UNITS = " ".join(("systemctl show -p Id,UnitFileState", *("%s" for _ in UNITS)))
+UNITS = (*TOOLS, NAT_UNIT, "netfilter-persistent.service", SYSCTL_UNIT)
 SHORTEST_PREFIX = 8
 
 
@@ -50,7 +50,8 @@ class State:
 
 def observe(node: NodeAccess) -> State:
     """Ask iproute2, ping everybody, and read the network configuration files."""
-    enabled, routes = _enabled_units(node), ip.routes(node.ask("ip -j -4 route"))
+    shown, routes = node.ask(units.command(*UNITS), *UNITS), ip.routes(node.ask("ip -j -4 route"))
+    enabled = tuple(name for name, unit in units.units(shown).items() if unit.is_enabled)
     others = [str(node.cluster.address(name)) for name in node.cluster.names if name != node.name]
     return State(
         ip.links(node.ask("ip -j addr")),
@@ -58,21 +59,19 @@ def observe(node: NodeAccess) -> State:
         pings.answers(node.ask(pings.command(others), root=True)),
         enabled,
         observe_boot(node, _wish(node.name, node.cluster), enabled),
-        _observe_gateway(node, routes, enabled) if node.is_controller else None,
+        _observe_gateway(node, routes, enabled, units.kept_out(shown)) if node.is_controller else None,
     )
 
 
-def _enabled_units(node: NodeAccess) -> tuple[str, ...]:
-    seen = units.units(node.ask(units.command(*UNITS), *UNITS))
-    return tuple(name for name, unit in seen.items() if unit.is_enabled)
-
-
-def _observe_gateway(node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...]) -> Gateway:
+def _observe_gateway(
+    node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...], masked: tuple[str, ...]
+) -> Gateway:
     gateway = Gateway(
         sysctl.number(node.ask("sysctl -n %s", FORWARD)),
         node.files(RULES_PATH, UNIT_PATH, *DROP_INS, *SYSCTL_PATTERNS),
         node.ask("iptables -w -t nat -S", root=True),
         node.ask("iptables -w -S", root=True),
+        masked,
         tuple(route.dev for route in routes if route.dst == "default" and route.dev),
     )
     # Judged once here, so that a rule set nobody can read is an unknown of this machine.
@@ -94,7 +93,8 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         yield from _judge_ports(hub, cluster)
         yield from judge_gateway(hub.gateway, hub.enabled, cluster)
     first_jump = hub.gateway.first_jump if hub and hub.gateway else "FORWARD"
-    yield from judge_paths({name: state.reached for name, state in seen.items()}, cluster, first_jump)
+    paths = {name: state.reached for name, state in seen.items()}
+    yield from judge_paths(paths, cluster, first_jump, _detours(seen, cluster))
 
 
 def _wish(name: str, cluster: Cluster) -> Wish:
@@ -134,13 +134,42 @@ def _judge_route(name: str, interface: str, gateway: IPv4Address, state: State) 
 
 def _judge_overlap(name: str, interface: str, state: State, cluster: Cluster) -> Check:
     strangers = [
-        f"{route.dst} on {route.dev}" for route in state.routes
+        f"{route.dst} on {route.dev or 'no interface, so it is dropped'}" for route in state.routes
         if route.dev != interface and _overlaps(route.dst, cluster.subnet)
     ]  # fmt: skip
     return expect(
         name, "no other network overlaps", want="none", seen=", ".join(strangers) or "none",
-        by_hand="move that network; for Docker set default-address-pools in /etc/docker/daemon.json",
+        by_hand="move that network, or take that route away (`ip route del`); for Docker set default-address-pools in "
+        "/etc/docker/daemon.json",
     )  # fmt: skip
+
+
+def _detours(seen: Mapping[str, State], cluster: Cluster) -> set[tuple[str, str]]:
+    """Whom each machine sends to by another way than the cluster's own network, as (sender, target)."""
+    return {
+        (name, target)
+        for name, state in seen.items()
+        for target in cluster.names
+        if target != name and not _is_direct(_way(state, cluster.address(target)), _wish(name, cluster).interface)
+    }
+
+
+def _way(state: State, address: IPv4Address) -> ip.Route | None:
+    """The route that the kernel takes: the one of the smallest network around an address; of two the first."""
+    around = [(IPv4Network(one.dst), one) for one in state.routes if _is_around(one.dst, address)]
+    return max(around, key=lambda found: found[0].prefixlen)[1] if around else None
+
+
+def _is_direct(route: ip.Route | None, interface: str) -> bool:
+    # Without any route it is the address or the interface that lacks, which has its own aspect.
+    return route is None or (route.dev == interface and route.gateway is None)
+
+
+def _is_around(destination: str, address: IPv4Address) -> bool:
+    try:
+        return address in IPv4Network(destination)
+    except ValueError:
+        return False  # "default" and the like
 
 
 def _overlaps(destination: str, subnet: IPv4Network) -> bool:

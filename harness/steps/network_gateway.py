@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.model import Check, Run, Write
+from harness.model import Action, Check, Run, Write
 from harness.node import File
 from harness.parse import iptables, sysctl
 from harness.parse.forward import obstacle
@@ -25,6 +25,8 @@ SYSCTL_PATTERNS = (
     "/usr/local/lib/sysctl.d/*.conf",
     "/usr/lib/sysctl.d/*.conf",
 )
+# What reads them at boot. It is never enabled, being static: only a mask keeps it from that.
+SYSCTL_UNIT = "systemd-sysctl.service"
 # Sorts after Debian's own 99-sysctl.conf, so it has the last word.
 SYSCTL_PATH = "/etc/sysctl.d/99-zz-clusterhat.conf"
 RULES_PATH = "/etc/iptables/rules.v4"
@@ -55,13 +57,14 @@ WantedBy=multi-user.target
 class Gateway:
     """The controller's forwarding and NAT as seen: kernel value, files, and `iptables -S` of two tables.
 
-    `exits` are the interfaces of its default routes.
+    `masked` are the units that no boot starts, `exits` the interfaces of its default routes.
     """
 
     forwarding: int
     files: dict[str, File]
     nat: str
     forward: str
+    masked: tuple[str, ...]
     exits: tuple[str, ...] = ()
 
     @property
@@ -118,9 +121,16 @@ def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
     is_overruled = same is not None and same.value != "1"
     if same and is_overruled:
         setting = replace(same, value=f"{same.value} by {FORWARD_TOO}")
-    write = _written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", "forward after a reboot too")
+    found = setting.value if setting else "not set"
+    write: tuple[Action, ...] = ()
+    if found != "1":
+        why = "forward after a reboot too"
+        write = _written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", why)
+    if SYSCTL_UNIT in seen.masked:
+        found += f" in the files, and {SYSCTL_UNIT}, which reads them at boot, is masked"
+        write = (Run(name, ("systemctl", "unmask", SYSCTL_UNIT), "have a boot read the settings of the kernel"), *write)
     return expect(
-        name, f"{FORWARD} after a reboot", want="1", seen=setting.value if setting else "not set",
+        name, f"{FORWARD} after a reboot", want="1", seen=found,
         fix=() if is_overruled else write,
         by_hand=f"{setting.path if setting else 'another file'} sets it beside {SYSCTL_PATH}: correct it there",
     )  # fmt: skip
