@@ -123,8 +123,8 @@ def test_it_is_not_tried_where_the_job_does_not_work_without_a_pipe(documented: 
 
 
 DOCKER = """#!/bin/sh
-[ "$1" = ps ] && { echo box; exit; }
-while [ "$1" != box ]; do shift; done; shift
+[ "$1" = ps ] && { echo WARNING: no settings >&2; echo b0c5; exit; }
+while [ "$1" != b0c5 ]; do shift; done; shift
 for word; do shift; set -- "$@" "$(echo "$word" | sed "s,/hostpipe,FOLDER,")"; done; exec "$@"
 """
 # One machine is all of them: what is to be done there is done here. What the listener starts goes to the launcher.
@@ -217,7 +217,7 @@ def test_where_nobody_listens_it_is_said_in_time_and_is_no_advice(near: Near) ->
     [
         pytest.param("exit 0", (40, "", "no web container runs there\n"), id="no container"),
         pytest.param("echo denied; exit 1", (41, "", "docker ps fails: denied\n"), id="no leave to ask"),
-        pytest.param('[ "$1" = ps ] && echo box || { echo "Error: it is paused" >&2; exit 1; }',
+        pytest.param('[ "$1" = ps ] && echo b0c5 || { echo "Error: it is paused" >&2; exit 1; }',
                      (41, "", "its request is not taken: it is paused\n"), id="a container that is paused"),
     ],
 )  # fmt: skip

@@ -53,7 +53,11 @@ class LocalHost:
 
 SCRIPT = """
 eval "name=\\${$(($# - 1))}"; echo "$@" >> "$(dirname "$0")/asked"
-case $name in pi1) echo banner >&2; echo p1;; pi2) echo "Permission denied" >&2; exit 255;; esac
+case $name in
+    pi1) echo banner >&2; echo name=p1; echo 'bash: warning: setlocale: LC_ALL: cannot change locale' >&2;;
+    pi2) echo "Permission denied" >&2; exit 255;;
+    pi3) echo p3;;
+esac
 """
 
 
@@ -62,6 +66,7 @@ def test_each_login_is_one_attempt_that_asks_and_learns_nothing(tmp_path: Path) 
     assert found == {"pi1": Login(0, "p1"), "pi2": Login(255, "Permission denied"), "pi3": Login(0, "")}
     asked = (tmp_path / "asked").read_text().splitlines()
     assert len(asked) == 3
+    assert all(one.endswith(" hostname | sed s/^/name=/") for one in asked)
     for option in ("BatchMode=yes", "StrictHostKeyChecking=yes", "UpdateHostKeys=no", "ConnectTimeout=5"):
         assert all(option in one for one in asked)
 

@@ -175,6 +175,12 @@ def test_there_is_no_repair_of_its_own() -> None:
     assert {action for seen, _, _ in FAULTS.values() for check in judge(seen) for action in check.fix} == set()
 
 
+def test_of_a_machine_that_could_not_be_asked_no_step_is_blamed_that_nobody_knows() -> None:
+    (check,) = [check for check in judge(without(good_web(), "p2", "p3")) if not check.holds and check.level == "must"]
+    assert (check.node, check.aspect, check.seen) == (HUB, "machines that serve the site", "not p2, p3")
+    assert check.by_hand == "each could not be asked: the first step that does not hold on p2, p3 says why"
+
+
 def test_without_the_controller_nothing_is_concluded() -> None:
     assert judge(without(good_web(), HUB)) == []
 

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from harness.node import NodeAccess
     from harness.steps.keys_state import State
 
-# One attempt each, all at once; no question is asked, nothing is learnt or written on the way. The last line is the
-# answer, or why there is none: sshd may show a banner first.
+# One attempt each, all at once; no question is asked, nothing is learnt or written on the way. The answer has a mark,
+# because others speak as well: a banner, a shell that misses its locale, a login file. Where the login fails, the last
+# line is why.
+MARK = "name="
 ONE = (
     "{ said=$(ssh -o BatchMode=yes -o ConnectTimeout=5 -o ConnectionAttempts=1 -o StrictHostKeyChecking=yes "
-    "-o UpdateHostKeys=no -o PreferredAuthentications=publickey -o LogLevel=ERROR %s hostname 2>&1 </dev/null); "
-    'code=$?; printf \'%%s %%s %%s\\n\' %s "$code" "$(printf %%s "$said" | tail -n 1)"; } & '
+    "-o UpdateHostKeys=no -o PreferredAuthentications=publickey -o LogLevel=ERROR %s "
+    f"'hostname | sed s/^/{MARK}/' 2>&1 </dev/null); code=$?; "
+    f'[ "$code" != 0 ] || said=$(printf %%s "$said" | sed -n s/^{MARK}//p); '
+    'printf \'%%s %%s %%s\\n\' %s "$code" "$(printf %%s "$said" | tail -n 1)"; } & '
 )
 
 
@@ -121,4 +125,6 @@ def _said(origin: str, target: str, seen: Mapping[str, State], cluster: Cluster)
     login = seen[origin].logins.get(called(target, cluster))
     if reason or login is None:
         return f"not tried: {reason or 'nobody asked'}"
-    return login.words if login.code == 0 else f"exit {login.code}: {login.words}"
+    if login.code == 0:
+        return login.words or "a login, but no host name"
+    return f"exit {login.code}: {login.words}"

@@ -72,7 +72,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Login:
-    """What `ssh NAME hostname` gave: its exit code, and its last line."""
+    """What `ssh NAME hostname` gave: its exit code, and the host name; where it failed, its last line."""
 
     code: int
     words: str

@@ -46,7 +46,9 @@ WAY = GUARD + (
     'command -v docker >/dev/null || say 40 "no web container runs there: no docker"; '
     'found=$(timeout 10 docker ps -q --filter "label=com.docker.swarm.service.name=$service" 2>&1) '
     '|| say 41 "docker ps fails: ${found:-no answer}"; '
-    'box=$(echo "$found" | head -n 1); [ -n "$box" ] || say 40 "no web container runs there"; '
+    # Among its numbers there may be a warning, of a client's settings for example.
+    'box=$(echo "$found" | grep -xE "[0-9a-f]+" | head -n 1); '
+    '[ -n "$box" ] || say 40 "no web container runs there"; '
     'until said=$(printf "%s\n" "$request" | timeout 10 docker exec -i -u www-data "$box" '
     f"dd of=/hostpipe/{PIPE} oflag=nonblock conv=nocreat,notrunc status=none 2>&1); do "
     'case $said in *"No such device or address"*) is_late || { sleep 0.5; continue; } ;; esac; '

@@ -54,7 +54,8 @@ def judge_presence(hub: str, answered: Container[str], cluster: Cluster) -> Chec
     placed = [name for name in cluster.names if cluster.label_of(name) == "web"]
     gone = [name for name in placed if name not in answered]
     seen = f"not {', '.join(gone)}" if gone else "all"
-    return Check(hub, "machines that serve the site", "all", seen, not gone, by_hand="blame `power`", stops=False)
+    by_hand = f"each could not be asked: the first step that does not hold on {', '.join(gone)} says why"
+    return Check(hub, "machines that serve the site", "all", seen, not gone, by_hand=by_hand, stops=False)
 
 
 def judge_mesh(hub: str, service: Service, obstacle: str, cluster: Cluster) -> Iterator[Check]:
