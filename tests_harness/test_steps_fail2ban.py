@@ -251,6 +251,54 @@ def test_what_is_no_ban_of_ours_is_let_be(state: fail2ban.State) -> None:
     assert differences(judge(state)) == {}
 
 
+JUMP = "-A INPUT -p tcp -m tcp --dport 22 -j f2b-sshd\n"
+FIRST = "no rule lets ssh in before the bans"
+
+
+@pytest.mark.parametrize(
+    ("before", "is_first"),
+    [
+        pytest.param("", True, id="nothing"),
+        pytest.param("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n", False, id="ssh for all"),
+        pytest.param("-A INPUT -p tcp -m multiport --dports 22,80 -j ACCEPT\n", False, id="among others"),
+        pytest.param("-A INPUT -j ACCEPT\n", False, id="everything for all"),
+        pytest.param("-A INPUT -i eth0 -j ACCEPT\n", False, id="everything from outside"),
+        pytest.param("-A INPUT -m conntrack --ctstate NEW -j ACCEPT\n", False, id="all that is new"),
+        pytest.param("-N mine\n-A mine -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -j mine\n", False, id="a chain"),
+        pytest.param("-A INPUT -i lo -j ACCEPT\n", True, id="from itself"),
+        pytest.param("-A INPUT -i br0 -j ACCEPT\n", True, id="from the nodes"),
+        pytest.param("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n", True, id="what is known"),
+        pytest.param("-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 22 -j ACCEPT\n", True, id="ssh for some"),
+        pytest.param("-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT\n", True, id="another port"),
+        pytest.param("-A INPUT -p udp -j ACCEPT\n", True, id="another protocol"),
+        pytest.param("-A INPUT -m set --match-set friends src -j ACCEPT\n", True, id="a condition not understood"),
+        pytest.param("-A INPUT -p tcp -j f2b-recidive\n", True, id="the other jail"),
+        pytest.param("-A INPUT -j DROP\n", True, id="a wall"),
+    ],
+)  # fmt: skip
+def test_what_lets_everybody_in_before_the_bans_makes_them_toothless(before: str, is_first: bool) -> None:  # noqa: FBT001
+    checks = judge(replace(GOOD, rules=f"{RULES}-N f2b-sshd\n{before}{JUMP}-A f2b-sshd -j RETURN\n"))
+    assert set(differences(checks)) == (set() if is_first else {(HUB, FIRST)})
+    if not is_first:
+        (check,) = [check for check in checks if check.aspect == FIRST]
+        assert "ACCEPT, before f2b-sshd" in check.seen
+        assert [one.argv[-1] for one in check.fix if isinstance(one, Run)] == [REBUILD]
+
+
+@pytest.mark.parametrize(
+    "rules", [f"{JUMP}-A INPUT -j ACCEPT\n", "-A INPUT -j ACCEPT\n"], ids=["behind", "no jump yet"]
+)
+def test_what_lets_everybody_in_later_is_let_be(rules: str) -> None:
+    assert differences(judge(replace(GOOD, rules=RULES + rules))) == {}
+
+
+def test_without_a_server_the_order_is_for_a_person() -> None:
+    checks = judge(replace(with_daemon(server=None), rules=f"{RULES}-A INPUT -j ACCEPT\n{JUMP}"))
+    (check,) = [check for check in checks if check.aspect == FIRST]
+    assert (check.holds, check.fix) == (False, ())
+    assert "iptables -S INPUT" in check.by_hand
+
+
 def test_a_ban_of_the_controller_itself_is_its_own() -> None:
     assert set(differences(judge(with_server(banned={"recidive": ("172.19.181.254",)})))) == {HERE}
 

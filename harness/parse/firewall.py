@@ -10,7 +10,7 @@ from harness.errors import ObservationError
 from harness.parse.excerpt import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from harness.parse.iptables import Rule, Table
 
@@ -28,33 +28,50 @@ class Packet:
     interface: str
 
 
+@dataclass(frozen=True)
+class _Hit:
+    """The rule that ends a walk: where it goes, and its chain and words."""
+
+    target: str
+    rule: str
+
+
 def refusal(filters: Table, packet: Packet) -> str:
     """What in INPUT drops or rejects such a packet: "INPUT: -s … -j DROP", "policy of INPUT"; empty where nothing does.
 
     A rule with a condition that is not understood here is taken not to match. ObservationError for a listing
     without INPUT, or an address in it that is none.
     """
-    verdict = _walk(filters, "INPUT", packet, DEEPEST)
-    if verdict is None:
+    hit = _walk(filters, "INPUT", packet, DEEPEST, REFUSALS | {"ACCEPT"})
+    if hit is None:
         return "" if filters.policy("INPUT") == "ACCEPT" else "policy of INPUT"
-    return verdict
+    return hit.rule if hit.target in REFUSALS else ""
 
 
-def _walk(filters: Table, chain: str, packet: Packet, depth: int) -> str | None:
-    """The rule that refuses, empty for one that accepts, None for the end of the chain."""
+def shortcut(filters: Table, packet: Packet, chain: str) -> str:
+    """What accepts such a packet before INPUT hands it to a chain; empty where nothing does, or it is never handed on.
+
+    Conditions and errors as for `refusal`.
+    """
+    if not any(_target(rule) == chain and _matches(rule, packet) for rule in filters.chain("INPUT")):
+        return ""
+    hit = _walk(filters, "INPUT", packet, DEEPEST, REFUSALS | {"ACCEPT", chain})
+    return hit.rule if hit and hit.target == "ACCEPT" else ""
+
+
+def _walk(filters: Table, chain: str, packet: Packet, depth: int, ends: Collection[str]) -> _Hit | None:
+    """The first rule that sends the packet to one of the ends, None for the end of the chain."""
     for rule in filters.chain(chain) if depth else ():
         target = _target(rule)
         if target is None or not _matches(rule, packet):
             continue
-        if target in REFUSALS:
-            return f"{chain}: {' '.join(rule.tokens)}"
-        if target == "ACCEPT":
-            return ""
+        if target in ends:
+            return _Hit(target, f"{chain}: {' '.join(rule.tokens)}")
         if target == "RETURN":
             return None
-        verdict = _walk(filters, target, packet, depth - 1)
-        if verdict is not None:
-            return verdict
+        hit = _walk(filters, target, packet, depth - 1, ends)
+        if hit is not None:
+            return hit
     return None
 
 

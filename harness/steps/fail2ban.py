@@ -10,7 +10,7 @@ from harness.parse import units
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import fail2ban_fixes as fixes
-from harness.steps.fail2ban_bans import judge_bans
+from harness.steps.fail2ban_bans import judge_bans, judge_order
 from harness.steps.fail2ban_fixes import AUTH_LOG, IGNORE_SITE, OWN_LOG, SERVER_SITE, SITE, SYSLOG, SYSLOG_SITE, UNIT
 from harness.steps.fail2ban_look import Daemon, look_at
 from harness.steps.fail2ban_mend import Mend
@@ -58,6 +58,7 @@ def observe(node: NodeAccess) -> State:
     )
     # Judged once here, so that rules that nobody can read are an unknown of this machine.
     tuple(judge_bans(state.rules, None, node.cluster))
+    judge_order(state.rules, node.name, ())
     return state
 
 
@@ -76,6 +77,8 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     server = daemon.server if daemon else None
     is_silent = daemon is not None and server is None and state.units[UNIT].is_active
     yield from judge_bans(state.rules, server, cluster, is_silent=is_silent)
+    # A jail that is built anew puts its jump first. Nobody's rule is moved or taken away for that.
+    yield judge_order(state.rules, name, (fixes.go(name, fixes.REBUILD),) if server else ())
 
 
 def _judge_unit(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterator[Check]:

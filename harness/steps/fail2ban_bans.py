@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 from harness.parse import iptables
+from harness.parse.firewall import Packet, shortcut
 from harness.step import expect
 from harness.steps import fail2ban_fixes as fixes
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from harness.steps.fail2ban_look import Server
 
 CHAINS = "f2b-"
+JAILS = ("sshd", "recidive")
+STRANGER, SSH = IPv4Address("192.0.2.1"), 22  # nobody's address (RFC 5737)
+# How a way to the outside is called; the bridge of the nodes, Docker's and a VPN are none to a stranger.
+CARDS = ("eth", "en", "wl", "usb", "ww", "ppp")
 REFUSALS = {"REJECT", "DROP"}
 
 
@@ -38,6 +43,25 @@ def judge_bans(rules: str, server: Server | None, cluster: Cluster, *, is_silent
     banned = [f"{name} {' and '.join(seen)}" for name, (seen, _) in found.items() if seen]
     every = tuple(action for _, fix in found.values() for action in fix)
     yield expect(hub, "bans no machine of the cluster", want="none", seen=", ".join(banned) or "none", fix=every)
+
+
+def judge_order(rules: str, hub: str, fix: tuple[Action, ...]) -> Check:
+    """No rule lets a stranger in to sshd before fail2ban has its say.
+
+    Where there is no jump to a jail yet, nobody was banned since its start; it comes first when it comes.
+    """
+    filters = iptables.table(rules)
+    ways = {value.removesuffix("+") for rule in filters.rules for _, option, value in iptables.options(rule.tokens)
+            if option == "-i" and value.startswith(CARDS)}  # fmt: skip
+    packets = [Packet(STRANGER, "tcp", SSH, way) for way in ("", *sorted(ways))]
+    found = {
+        f"{rule}, before {CHAINS}{jail}": None
+        for jail in JAILS for packet in packets if (rule := shortcut(filters, packet, f"{CHAINS}{jail}"))
+    }  # fmt: skip
+    return expect(
+        hub, "no rule lets ssh in before the bans", want="none", seen="; ".join(found) or "none", fix=fix,
+        by_hand="whoever is banned comes in by that rule: put it behind the jump to that chain (`iptables -S INPUT`)",
+    )  # fmt: skip
 
 
 def _find_bans(
