@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import ObservationError
 from harness.node import NodeAccess
-from harness.parse import authorized_keys, known_hosts
+from harness.parse import authorized_keys, known_hosts, tcp_wrappers
 from harness.steps import keys
 from harness.steps.keys_doors import Sshd, look_at_sshd
 from harness.steps.keys_login import command, log_in
@@ -112,6 +112,61 @@ def test_sshd_is_asked_for_every_peer_as_it_will_know_him(
     seen = look_at_sshd(_access(HUB, host), "pi", {})
     assert {peer for peer, door in seen.doors.items() if door.barrier} == barred
     assert {peer for peer, door in seen.doors.items() if door.public_keys == "no"} == {"p3"}
+
+
+GETENT = """#!/bin/sh
+case $*,$0 in
+    "hosts 172.19.181.4"*) exit 2;;
+    "hosts "*) echo "$2      pi${2##*.} more";;
+    *pi3*) echo "9.9.9.9     STREAM $2";;
+    *) echo "172.19.181.${2#pi}    STREAM $2"; echo "172.19.181.${2#pi}    DGRAM";;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("deny", "program", "barred"),
+    [
+        (b"sshd: 172.19.181.2\n", "libwrap.so.0", {"p2"}),
+        (b"sshd: 172.19.181.2\n", "", set()),
+        (b"sshd: pi1\n", "libwrap.so.0", {"p1"}),
+        (b"sshd: PARANOID\n", "libwrap.so.0", {"p3"}),
+        (b"sshd: UNKNOWN\n", "libwrap.so.0", {"p4"}),
+        (b"ALL: ALL\n", "libwrap.so.0", {"p1", "p2", "p3", "p4"}),
+    ],
+)
+def test_tcp_wrappers_are_asked_for_every_peer_where_sshd_asks_them(
+    tmp_path: Path, deny: bytes, program: str, barred: set[str]
+) -> None:
+    host = LocalHost(tmp_path, "")
+    said = LISTS.replace("LIST", "allowusers pi").replace("USEDNS", "no") + f"# {program}\n"
+    for name, text in (("sshd", said), ("id", "#!/bin/sh\necho pi\n"), ("getent", GETENT)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    seen = look_at_sshd(_access(HUB, host), "pi", {}, tcp_wrappers.rules({tcp_wrappers.DENY: deny}))
+    assert {peer for peer, door in seen.doors.items() if door.barrier} == barred
+
+
+def test_a_line_of_tcp_wrappers_that_is_not_understood_is_unknown(tmp_path: Path) -> None:
+    host = LocalHost(tmp_path, "")
+    said = LISTS.replace("LIST", "allowusers pi").replace("USEDNS", "no") + "# libwrap.so.0\n"
+    for name, text in (("sshd", said), ("id", "#!/bin/sh\necho pi\n"), ("getent", GETENT)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    rules = tcp_wrappers.rules({tcp_wrappers.DENY: b"# mine\nsshd: @friends\n"})
+    with pytest.raises(
+        ObservationError, match=r"^cnat: .*line 2 of /etc/hosts.deny .*; so nobody logs in there to try"
+    ):
+        look_at_sshd(_access(HUB, host), "pi", {}, rules)
+
+
+def test_whom_tcp_wrappers_keep_out_nobody_tries_and_a_person_is_told_where() -> None:
+    line = "line 18 of /etc/hosts.deny ('sshd: 172.19.181.1')"
+    checks = judge(damaged(HUB, sshd=sshd("p1", barrier=line)))
+    (check,) = [one for one in checks if (one.node, one.aspect) == (HUB, "sshd lets pi in")]
+    assert check.seen == f"from p1 no: {line}; from p2, p3, p4 yes"
+    assert check.by_hand == "take the cluster out of that line, or let it in by /etc/hosts.allow, which is asked first"
+    assert check.fix == ()
 
 
 def test_a_complaint_of_sshd_is_kept_and_opens_no_door(tmp_path: Path) -> None:

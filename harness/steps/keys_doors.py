@@ -5,19 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import ObservationError
 from harness.node import File
-from harness.parse import ssh_g
+from harness.parse import ssh_g, tcp_wrappers
 from harness.parse.sshd_access import barrier
 from harness.steps.keys_trust import called, peers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.node import NodeAccess
+    from harness.parse.tcp_wrappers import Rule
 
 # Without the address and port that are come to, a Match block on these would count as not met.
 ASK = "sshd -T -C user=%s -C host=%s -C addr=%s -C laddr=%s -C lport=22"
 NEXT = "--"
+# Debian's sshd is linked with libwrap; since OpenSSH 9.8 a part of it asks.
+ASKS_WRAPPERS = 'cat "$(command -v sshd)" /usr/lib/openssh/sshd-session 2>/dev/null | grep -qF libwrap.so'
+# What libwrap finds for an address: the name that leads back to it, or one of its two words where there is none.
+NAME = (
+    'a=%s; n=$(timeout 10 getent hosts "$a") || [ $? = 2 ] || exit 9; set -- $n; n=${2:-unknown}; '
+    'case $n,$(timeout 10 getent ahostsv4 "$n" | tr -s " ") in unknown,*) ;; "$n,$a STREAM $n"*) ;; *) n=paranoid ;; '
+    'esac; echo "$a $n"'
+)
 Settings = dict[str, tuple[str, ...]]
 
 
@@ -25,7 +35,8 @@ Settings = dict[str, tuple[str, ...]]
 class Door:
     """What sshd would do for the login user who comes from one peer, so that lists and Match blocks count.
 
-    `barrier` is the list that keeps him out after the next reload (empty: none does).
+    `barrier` is the line of tcp wrappers that keeps him out now, or the list of sshd's that does after the next reload
+    (empty: none does).
     """
 
     public_keys: str
@@ -43,8 +54,11 @@ class Sshd:
     files: dict[str, File]
 
 
-def look_at_sshd(node: NodeAccess, user: str, files: dict[str, File]) -> Sshd:
-    """Ask as for a login of this user from each peer (`sshd -T`): a list may let in one peer and keep out another."""
+def look_at_sshd(node: NodeAccess, user: str, files: dict[str, File], wrapped: Sequence[Rule] = ()) -> Sshd:
+    """Ask as for a login of this user from each peer (`sshd -T`): a list may let in one peer and keep out another.
+
+    `wrapped` are the lines by which tcp wrappers may keep a peer out before sshd says a word.
+    """
     addresses = {peer: str(node.cluster.address(peer)) for peer in peers(node.name, node.cluster)}
     # Unless it is told to look names up, sshd knows who comes by his address only, also where a list names a host.
     hosts = addresses
@@ -56,10 +70,25 @@ def look_at_sshd(node: NodeAccess, user: str, files: dict[str, File]) -> Sshd:
         return Sshd(complaint, {}, files)
     # With a name: without one it tells of this session, which may be older than its user's last group.
     groups = node.ask("id -Gn %s", user).split()
+    shut = _ask_wrappers(node, wrapped, addresses) if wrapped else {}
     doors = {
-        peer: _door(said, barrier(said, user, groups, hosts[peer], addresses[peer])) for peer, said in found.items()
+        peer: _door(said, shut.get(peer) or barrier(said, user, groups, hosts[peer], addresses[peer]))
+        for peer, said in found.items()
     }
     return Sshd("", doors, files)
+
+
+def _ask_wrappers(node: NodeAccess, wrapped: Sequence[Rule], addresses: Mapping[str, str]) -> dict[str, str]:
+    """The line of tcp wrappers that keeps each peer out; nobody, where this sshd does not ask them."""
+    if not node.test(ASKS_WRAPPERS, root=True):
+        return {}
+    told = node.ask("; ".join(NAME for _ in addresses), *addresses.values()).splitlines()
+    names = dict(line.split(" ", 1) for line in told)
+    clients = {peer: tcp_wrappers.Client(address, names[address]) for peer, address in addresses.items()}
+    try:
+        return {peer: tcp_wrappers.barrier(wrapped, client) for peer, client in clients.items()}
+    except ObservationError as error:
+        raise ObservationError(f"{node.name}: {error}; so nobody logs in there to try") from error
 
 
 def _ask(

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.model import Check, WriteSshd
-from harness.parse import sshd_config
+from harness.parse import sshd_config, tcp_wrappers
 from harness.step import expect
 from harness.steps.keys_state import SSHD_FILE, SSHD_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from harness.steps.keys_doors import Door, Sshd
     from harness.steps.keys_state import State
@@ -42,7 +42,7 @@ def judge_sshd(name: str, state: State) -> Iterator[Check]:
     entry = {peer: f"no: {door.barrier}" if door.barrier else "yes" for peer, door in doors.items()}
     yield expect(
         name, f"sshd lets {state.user} in", want="yes", seen=_by_peer(entry),
-        by_hand="correct that list before sshd is loaded again, or nobody comes in any more; see `sshd -T`",
+        by_hand=_let_in(doors.values()),
     )  # fmt: skip
     wanted = _wanted(state)
     fix = (_write(name, sshd, wanted, "let sshd accept public keys"),) if wanted else ()
@@ -52,6 +52,13 @@ def judge_sshd(name: str, state: State) -> Iterator[Check]:
         peer: USUAL if _reads_usual(door, state.home) else " ".join(door.keys_files) for peer, door in doors.items()
     }
     yield expect(name, "sshd reads the keys in", want=USUAL, seen=_by_peer(reads), fix=fix)
+
+
+def _let_in(doors: Iterable[Door]) -> str:
+    if any(tcp_wrappers.DENY in door.barrier or tcp_wrappers.ALLOW in door.barrier for door in doors):
+        # Somebody's policy, which counts at once: not ours to change.
+        return f"take the cluster out of that line, or let it in by {tcp_wrappers.ALLOW}, which is asked first"
+    return "correct that list before sshd is loaded again, or nobody comes in any more; see `sshd -T`"
 
 
 def judge_passwords(name: str, state: State, *, logins_work: bool) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ObservationError
 from harness.node import File
-from harness.parse import authorized_keys
+from harness.parse import authorized_keys, tcp_wrappers
 from harness.parse.authorized_keys import Key
 from harness.steps.keys_doors import Sshd, look_at_sshd
 
@@ -131,7 +131,7 @@ def look(node: NodeAccess) -> State:
     paths = [f"{folder}/{name}" for name in PAIRS]
     files = node.files(
         f"{folder}/authorized_keys", f"{folder}/known_hosts", f"{folder}/id_*.pub", HOST_KEYS,
-        SSHD_FILE, f"{SSHD_FOLDER}/*.conf",
+        SSHD_FILE, f"{SSHD_FOLDER}/*.conf", tcp_wrappers.ALLOW, tcp_wrappers.DENY,
     )  # fmt: skip
     rights = _rights(node.ask(RIGHTS, home, folder, *paths, root=True))
     public = dict(line.partition(" ")[::2] for line in node.ask(PUBLIC, *paths, root=True).splitlines())
@@ -143,10 +143,11 @@ def look(node: NodeAccess) -> State:
         for path in paths if path in rights
     )  # fmt: skip
     settings = {path: file for path, file in files.items() if path == SSHD_FILE or path.startswith(SSHD_FOLDER)}
+    wrapped = tcp_wrappers.rules({path: file.content for path, file in files.items()})
     return State(
         user, group, home, {path: rights[path] for path in (home, folder) if path in rights}, pairs,
         files.get(f"{folder}/authorized_keys"), files.get(f"{folder}/known_hosts"), host_keys,
-        look_at_sshd(node, user, settings), node.by_key,
+        look_at_sshd(node, user, settings, wrapped), node.by_key,
     )  # fmt: skip
 
 
