@@ -27,7 +27,10 @@ def refusal(name: str, door: Door, reach: Reach, error: Exception) -> str:
             return f"{where} refuses the login of {reach.login.user}: {_tried(reach)}"
         case SSHException() if "not found in known_hosts" in str(error):
             return f"{where} is not trusted yet: {reach.known_hosts} has no host key of it; run `hatcheck trust {name}`"
-    return f"{where} accepts connections but its sshd does not answer properly: {words(error)}"
+    kept_out = ""
+    if "protocol banner" in str(error):
+        kept_out = f" (it hangs, or its /etc/hosts.deny keeps out who comes from {door.via or 'here'})"
+    return f"{where} accepts connections but its sshd does not answer properly: {words(error)}{kept_out}"
 
 
 def words(error: BaseException) -> str:

@@ -40,7 +40,9 @@ def fault(damage: str, *aspects: str | Where, undo: str = "", after: str = "", i
     return Fault("cnat", damage, frozenset(places), undo=undo, after=after, unseen=unseen)
 
 
-HEARS = "jail sshd hears sshd"
+HEARS, FIRST = "jail sshd hears sshd", "no rule lets ssh in before the bans"
+STRANGER = "192.0.2.77"
+RELEASE = f"fail2ban-client set sshd unbanip {STRANGER}"
 AGREES, TESTED = "server has what its files say", "configuration test"
 FAULTS = {
     "the package is gone": fault("apt-get -q -y remove fail2ban", "fail2ban is installed"),
@@ -101,6 +103,10 @@ FAULTS = {
     "a rule that nobody knows of any more": fault(
         "iptables -N f2b-old; iptables -A f2b-old -s 172.19.181.3 -j REJECT", banned("p3"), BANS,
         after="iptables -X f2b-old",
+    ),
+    "a rule lets everybody in before the bans": fault(
+        f"fail2ban-client set sshd banip {STRANGER}; sleep 1; iptables -I INPUT -p tcp --dport 22 -j ACCEPT", FIRST,
+        is_unseen=True, after=f"iptables -D INPUT -p tcp --dport 22 -j ACCEPT; {RELEASE}",
     ),
     "no syslog any more, as on Debian 12": fault(
         f"apt-get -q -y remove rsyslog; rm {AUTH_LOG}", TESTED, "sshd's log is kept",

@@ -164,6 +164,38 @@ def test_no_node_tries_a_login_that_a_list_of_the_controller_refuses(green: Lab)
     assert go(green, "verify", ("keys",)).code == 0
 
 
+@pytest.mark.field
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        pytest.param("sshd: 172.19.181.1", "does not let pi in from p1: line ", id="refused"),
+        pytest.param("sshd: @friends", "is not understood, for line ", id="not understood"),
+    ],
+)
+def test_no_node_tries_a_login_that_tcp_wrappers_may_refuse(green: Lab, line: str, why: str) -> None:
+    """A refused connection is a line that fail2ban counts."""
+    refused = "journalctl -q -o cat -t sshd -t sshd-session | grep -c 'refused connect' || :"
+    before = on(green, "cnat", f"cp -a /etc/hosts.deny /root; echo {shlex.quote(line)} >> /etc/hosts.deny; {refused}")
+    try:
+        looks = [go(green, mode, ("keys",)) for mode in MODES]
+        assert on(green, "cnat", refused) == before
+    finally:
+        on(green, "cnat", "mv /root/hosts.deny /etc")
+    for seen in looks:
+        assert why in seen.said
+        assert f"of /etc/hosts.deny ('{line}')" in seen.said
+        assert (seen.verdicts()["keys[p1]"] in {Verdict.DIFFERS, Verdict.BLOCKED}, seen.applied()) == (True, 0)
+    assert go(green, "verify", ("keys",)).code == 0
+
+
+@pytest.mark.field
+def test_a_shell_that_complains_is_not_taken_for_a_host_name(green: Lab) -> None:
+    late = "{ sleep 1; echo 'the last word' >&2; } &"
+    noise = f"export LC_ALL=xx_XX.UTF-8; {late}"
+    damage = f"cp -a /home/pi/.bashrc /root; sed -i {shlex.quote('1i ' + noise)} /home/pi/.bashrc"
+    prove(green, Fault("cnat", damage, after="mv /root/.bashrc /home/pi"), "keys", among=only_p1)
+
+
 def test_nothing_is_left_of_a_look(green: Lab, reports: Path) -> None:
     before = labkit.look(green)
     labkit.run(reports, *MINE)
