@@ -156,7 +156,7 @@ FAULTS = {
     ),
     "network: a blackhole for one peer": Fault(
         "p2", "ip route add blackhole 172.19.181.3", network("p2", "no other network overlaps", PATHS),
-        undo="ip route del blackhole 172.19.181.3",
+        undo="ip route del blackhole 172.19.181.3", unseen=("network[p2]",),
     ),
     "network: ip says nonsense": Fault(
         "p1", "printf '#!/bin/sh\\necho [{;\\n' > /usr/local/sbin/ip; chmod +x /usr/local/sbin/ip",
