@@ -56,8 +56,9 @@ def good_swarm() -> dict[str, swarm.State]:
 def _good(name: str) -> swarm.State:
     is_hub = name == HUB
     own = Membership(
-        "active", f"id-{name}", is_hub, "", MEMBERS if is_hub else None, str(CLUSTER.address(name)), "/var/lib/docker"
-    )
+        "active", f"id-{name}", is_hub, "", MEMBERS if is_hub else None, str(CLUSTER.address(name)), "/var/lib/docker",
+        False if is_hub else None,
+    )  # fmt: skip
     return swarm.State(own, HALF_A_YEAR, (*PORTS, "2377/tcp") if is_hub else PORTS, RULES, ())
 
 

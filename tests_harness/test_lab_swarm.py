@@ -280,6 +280,20 @@ def test_a_node_without_power_is_named_and_the_others_go_on(green: Lab) -> None:
     assert mended.code == 0, mended.said
 
 
+def test_a_swarm_that_waits_for_a_key_after_a_reboot_is_advice(green: Lab, tmp_path: Path) -> None:
+    shell(green, "cnat", "docker swarm update --autolock=true")
+    try:
+        plain = go(green, "repair")
+        assert (plain.code, plain.applied()) == (0, 0), plain.said
+        asked = labkit.run(tmp_path, "--repair", "--advice", "-k", "swarm and cnat")
+        assert asked.code == 0, asked.said
+        assert shell(green, "cnat", "docker info -f '{{.Swarm.Cluster.Spec.EncryptionConfig.AutoLockManagers}}'") == (
+            "false\n"
+        )
+    finally:
+        shell(green, "cnat", "docker swarm update --autolock=false")
+
+
 def test_log_rotation_is_advice_and_keeps_what_the_settings_say(green: Lab, tmp_path: Path) -> None:
     shell(green, "p1", f"mkdir -p /etc/docker; printf '{{\\n  \"debug\": false\\n}}\\n' > {JSON}")
     try:

@@ -161,6 +161,17 @@ def test_a_stranger_on_the_list_is_only_worth_an_advice() -> None:
     assert [check.seen for check in checks if not check.holds] == ["old-pi (down, dead)"]
 
 
+@pytest.mark.parametrize(("locks", "seen"), [(True, ["no"]), (False, ["yes"]), (None, [])])
+def test_a_swarm_that_waits_for_a_key_after_a_reboot_is_worth_an_advice(locks: bool | None, seen: list[str]) -> None:  # noqa: FBT001
+    found = [check for check in judge(own(HUB, locks=locks)) if check.aspect == "swarm comes back by itself"]
+    assert [check.seen.partition(":")[0] for check in found] == seen
+    for check in found:
+        (fix,) = check.fix
+        assert isinstance(fix, Run)
+        assert (check.node, check.level) == (HUB, "advice")
+        assert fix.argv == ("docker", "swarm", "update", "--autolock=false")
+
+
 def test_a_demoted_controller_is_promoted_by_a_machine_that_manages() -> None:
     seen = own("p1", is_manager=True, members=MEMBERS, seen=own(HUB, is_manager=False, members=None))
     (check,) = [check for check in judge(seen) if check.aspect == "manages the swarm"]

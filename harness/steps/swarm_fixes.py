@@ -52,6 +52,12 @@ def activate(name: str, number: str, cluster: Cluster) -> Run:
     return Run(cluster.controller.name, argv, f"give {name} tasks again")
 
 
+def unlock(cluster: Cluster) -> Run:
+    """Have a restarted manager find its key by itself; the swarm goes on meanwhile."""
+    argv = ("docker", "swarm", "update", "--autolock=false")
+    return Run(cluster.controller.name, argv, "let the swarm come back from a reboot by itself")
+
+
 def demote(name: str, number: str, cluster: Cluster) -> Run:
     """Make a manager a worker; its tasks go on."""
     return Run(cluster.controller.name, ("sh", "-c", DEMOTE, "demote", number), f"make {name} a worker", limit=LIMIT)

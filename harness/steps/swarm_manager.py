@@ -39,6 +39,12 @@ def judge_manager(seen: Mapping[str, Membership], cluster: Cluster) -> Iterator[
     yield expect(hub, "manages the swarm", want=MANAGER, seen=told + complaint, fix=fix, by_hand=by_hand)
     if own.is_manager:
         yield expect(hub, "swarm has a leader", want="yes", seen=own.complaint or "yes", by_hand=NO_LEADER)
+    if own.locks is not None:
+        # Somebody may want it so: it keeps the swarm's secrets from a thief of the card.
+        yield expect(
+            hub, "swarm comes back by itself", want="yes", level="advice", fix=(fixes.unlock(cluster),),
+            seen="no: after a reboot it stays locked until somebody types the key" if own.locks else "yes",
+        )  # fmt: skip
     if own.members is not None:
         yield from _judge_list(hub, own.members, cluster)
 

@@ -68,7 +68,8 @@ class Membership:
     """What an engine says of its own place: `local` is inactive, pending, active, error or locked.
 
     `members` is None where it is no manager, or gives no list; `complaint` then says why. `address` is what it
-    tells the others; the list has for a manager whichever of its addresses it was last seen with.
+    tells the others; the list has for a manager whichever of its addresses it was last seen with. `locks` says whether
+    a restarted manager of its swarm waits for a person with the key; None where it does not know.
     """
 
     local: str
@@ -78,6 +79,7 @@ class Membership:
     members: tuple[Member, ...] | None
     address: str
     root: str
+    locks: bool | None = None
 
 
 def membership(node: NodeAccess) -> Membership:
@@ -91,8 +93,14 @@ def membership(node: NodeAccess) -> Membership:
     members, complaint = _list(node) if is_manager else (None, said.get("Error") or "")
     return Membership(
         said["LocalNodeState"], said["NodeID"], is_manager, complaint, members, said.get("NodeAddr") or "",
-        info["DockerRootDir"],
+        info["DockerRootDir"], _locks(said),
     )  # fmt: skip
+
+
+def _locks(said: dict[str, Any]) -> bool | None:
+    """What a manager says of its swarm as a whole; a worker says nothing of it."""
+    spec = (said.get("Cluster") or {}).get("Spec")
+    return None if spec is None else bool((spec.get("EncryptionConfig") or {}).get("AutoLockManagers"))
 
 
 def settle(node: NodeAccess, own: Membership, seen: Mapping[str, Membership]) -> Membership:
