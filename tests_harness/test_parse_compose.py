@@ -15,7 +15,7 @@ from harness.inventory import load
 from harness.inventory import parse as parse_inventory
 from harness.parse.compose import parse
 from harness.parse.compose_mesh import without_mesh
-from harness.parse.compose_parts import Bind, Port
+from harness.parse.compose_parts import Mount, Port
 from tests_harness.pipekit import APP
 
 SHIPPED = (APP / "docker-compose-stack.yml").read_text()
@@ -36,7 +36,7 @@ def test_the_shipped_file_says_what_the_runbook_does() -> None:
     assert (web.image, web.deploy.replicas, base.deploy.replicas) == ("wzehren/phpsae", 4, 1)
     assert web.deploy.placement.constraints == ("node.labels.service == web",)
     assert web.ports == (Port(target=80, published=80),)
-    assert base.volumes == (Bind(source="/var/lib/mysql_volume_app", target="/var/lib/mysql"),)
+    assert base.volumes == (Mount(source="/var/lib/mysql_volume_app", target="/var/lib/mysql"),)
     assert web.environment == {"NODE_NAME": "{{.Node.Hostname}}"}
 
 
@@ -59,15 +59,37 @@ def test_ports_are_read_in_either_way_of_writing(text: str, want: list[tuple[int
 @pytest.mark.parametrize(
     ("text", "want"),
     [
-        ("    volumes: ['/a:/b']", [("/a", "/b", False)]),
-        ("    volumes: ['/a:/b:ro']", [("/a", "/b", True)]),
-        ("    volumes: ['name:/b', '/only']", []),
-        ("    volumes: [{type: bind, source: /a, target: /b, read_only: true}]", [("/a", "/b", True)]),
-        ("    volumes: [{type: volume, source: a, target: /b}, {type: tmpfs, target: /c}]", []),
+        ("    volumes: ['/a:/b']", ["/a:/b"]),
+        ("    volumes: ['/a:/b:ro,z']", ["/a:/b:ro"]),
+        ("    volumes: ['name:/b:ro', '/only']", ["volume name:/b:ro", "volume :/only"]),
+        ("    volumes: [{type: bind, source: /a, target: /b, read_only: true}]", ["/a:/b:ro"]),
+        ("    volumes: [{type: volume, source: a, target: /b}, {type: volume, target: /d}]", ["volume a:/b", "volume :/d"]),
+        ("    volumes: [{type: tmpfs, source: , target: /c, tmpfs: {size: 9}}]", ["tmpfs :/c"]),
+        ("    volumes:", []),
     ],
 )
-def test_only_what_is_mounted_from_a_node_counts(text: str, want: list[tuple[str, str, bool]]) -> None:
-    assert [(bind.source, bind.target, bind.read_only) for bind in service(text).volumes] == want
+def test_mounts_are_read_in_either_way_of_writing(text: str, want: list[str]) -> None:
+    found = service(text)
+    assert list(map(str, found.volumes)) == want
+    assert found.paths == tuple("/a" for one in want if one.startswith("/a"))
+
+
+def test_a_volume_has_the_name_of_its_stack_before_it_unless_it_has_one_of_its_own() -> None:
+    volumes = (
+        "volumes: {mine: , plain: {driver: local}, other: {external: true}, old: {external: {name: of-old}}, "
+        "named: {name: n}, both: {external: true, name: b}}\n"
+    )
+    mounts = "    volumes: ['mine:/1', 'plain:/2', 'other:/3', 'old:/4', 'named:/5', 'both:/6', '/7', '/a:/8']\n"
+    found = parse(one(mounts) + volumes, "f.yml").of_stack("appli").services["a"]
+    assert [mount.source for mount in found.volumes] == [
+        "appli_mine", "appli_plain", "other", "of-old", "n", "b", "", "/a"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["[a]", "3"])
+def test_volumes_that_are_no_table_are_refused(table: str) -> None:
+    with pytest.raises(UsageError, match=r"f\.yml: volumes: expected volumes by their names"):
+        parse(f"{one('')}volumes: {table}\n", "f.yml")
 
 
 def test_a_service_has_one_task_anywhere_where_nothing_is_said() -> None:

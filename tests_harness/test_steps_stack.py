@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from harness.errors import ObservationError
 from harness.inventory import parse
 from harness.model import DeployStack, Run
-from harness.parse.compose_parts import Port
+from harness.parse.compose_parts import Mount, Port
 from harness.steps import stack
 from harness.steps.stack_look import deployed
 from harness.steps.stack_sources import SOURCES, kinds
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from harness.model import Check
 
 DEPLOY = ("deploy_stack",)
+SITE_FOLDER = "/var/www/html"
+EMPTY_SITE = Mount(type="volume", source="x", target=SITE_FOLDER)
 
 
 def judge(seen: Mapping[str, stack.State], cluster: Cluster = CLUSTER) -> list[Check]:
@@ -84,7 +86,9 @@ def test_as_documented_nothing_differs_and_every_machine_is_spoken_of() -> None:
         (replace(WEB, ports=(Port(target=80, published=8080),)), "serviceweb published ports"),
         (replace(WEB, ports=(Port(target=80, published=80, mode="host"),)), "serviceweb published ports"),
         (replace(WEB, endpoint="dnsrr"), "serviceweb name leads to"),
-        (replace(WEB, binds=()), "serviceweb mounts"),
+        (replace(WEB, mounts=()), "serviceweb mounts"),
+        (replace(WEB, mounts=(*WEB.mounts, EMPTY_SITE)), "serviceweb mounts"),
+        (replace(WEB, mounts=(*WEB.mounts, Mount(type="tmpfs", target=SITE_FOLDER))), "serviceweb mounts"),
         (replace(WEB, environment=("NODE_NAME",)), "serviceweb environment"),
         (replace(WEB, command=False), "serviceweb command"),
         (replace(WEB, update="paused", message="update paused due to failure"), "serviceweb update"),

@@ -22,12 +22,20 @@ from pydantic import (
 )
 
 from harness.errors import ObservationError, UsageError
-from harness.parse.compose_parts import Bind, Port, read_binds, read_environment, read_ports, read_words
+from harness.parse.compose_parts import (
+    Mount,
+    Port,
+    read_environment,
+    read_mounts,
+    read_ports,
+    read_volume_names,
+    read_words,
+)
 from harness.parse.excerpt import excerpt
 from harness.parse.placement import constraint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 LARGEST = 1_000_000  # characters
 NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
@@ -87,7 +95,7 @@ class Service(_Part):
     image: str = Field(min_length=1)
     deploy: Annotated[Deploy, BeforeValidator(Deploy.of)] = Deploy()
     ports: Annotated[tuple[Port, ...], BeforeValidator(read_ports)] = ()
-    volumes: Annotated[tuple[Bind, ...], BeforeValidator(read_binds)] = ()
+    volumes: Annotated[tuple[Mount, ...], BeforeValidator(read_mounts)] = ()
     environment: Annotated[dict[str, str | None], BeforeValidator(read_environment)] = Field(
         default_factory=dict, exclude=True, repr=False
     )
@@ -118,15 +126,38 @@ class Service(_Part):
         """One task for each node that may run it."""
         return self.deploy.mode == "global"
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What it mounts of the machines themselves."""
+        return tuple(mount.source for mount in self.volumes if mount.type == "bind")
+
 
 class Compose(_Part):
-    """All services of a stack by their short names, in the order of the file."""
+    """All services of a stack by their short names, in the order of the file.
+
+    `volumes` are the names of those that Docker does not call by the name of the stack.
+    """
 
     services: dict[Annotated[str, Field(pattern=NAME)], Service] = Field(min_length=1)
+    volumes: Annotated[dict[str, str], BeforeValidator(read_volume_names)] = Field(default_factory=dict)
+
+    def of_stack(self, stack: str) -> Self:
+        """The same with each volume under the name that it has in a stack of this name."""
+        services = {name: _renamed(one, self.volumes, stack) for name, one in self.services.items()}
+        return self.model_copy(update={"services": services})
 
     def in_host_mode(self) -> Self:
         """The same where no port can be published in ingress mode; see `compose_mesh.without_mesh`."""
         return self.model_copy(update={"services": {name: _hosted(one) for name, one in self.services.items()}})
+
+
+def _renamed(service: Service, names: Mapping[str, str], stack: str) -> Service:
+    found = tuple(
+        mount.model_copy(update={"source": names.get(mount.source, f"{stack}_{mount.source}")})
+        if mount.type == "volume" and mount.source else mount
+        for mount in service.volumes
+    )  # fmt: skip
+    return service.model_copy(update={"volumes": found})
 
 
 def _hosted(service: Service) -> Service:

@@ -18,6 +18,7 @@ PORT = re.compile(
 )
 MOST_PORTS = 1000  # of one range
 PORT_SHAPE = 'expected a port like "80:80"'
+NAMES_SHAPE = "expected volumes by their names"
 BIND_SHAPE = "expected a folder from the root on, for it is looked for on each node"
 
 
@@ -34,16 +35,21 @@ class Port(BaseModel):
         return f"{self.published or 'any'}->{self.target}/{self.protocol} ({self.mode})"
 
 
-class Bind(BaseModel):
-    """A path of the node that a task sees as `target`."""
+class Mount(BaseModel):
+    """What a task sees as `target`: a path of the node, a volume that Docker keeps, or memory (`type` tmpfs).
+
+    `source` is empty for what has no name: memory, and a volume that each task has for itself.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
-    source: str = Field(min_length=1)
+    type: str = Field(default="bind", min_length=1)
+    source: str = ""
     target: str = Field(min_length=1)
     read_only: bool = False
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.target}{':ro' if self.read_only else ''}"
+        kind = "" if self.type == "bind" else f"{self.type} "
+        return f"{kind}{self.source}:{self.target}{':ro' if self.read_only else ''}"
 
 
 def read_ports(value: object) -> object:
@@ -80,25 +86,48 @@ def _range(text: str) -> list[int]:
     return list(found)
 
 
-def read_binds(value: object) -> object:
-    """The entries that mount a path of the node, as tables; what Docker keeps itself has no source to look for."""
+def read_mounts(value: object) -> object:
+    """The entries as tables."""
     if not isinstance(value, list):
         return _read_before(value, "expected a list of volumes")
-    return [bind for entry in value if (bind := _bind(entry))]
+    return [_mount(entry) for entry in value]
 
 
-def _bind(entry: object) -> dict[str, Any] | None:
+def _mount(entry: object) -> dict[str, Any]:
     if isinstance(entry, dict):
-        if entry.get("type") != "bind" and "type" in entry:
-            return None
-        _refuse_relative(str(entry.get("source", "")))
-        return entry
-    source, _, rest = str(entry).partition(":")
-    if not rest or not source.startswith(("/", ".", "~")):
-        return None  # a volume that Docker keeps, with or without a name
-    _refuse_relative(source)
+        written = {key: item for key, item in entry.items() if item is not None}
+        if written.get("type", "bind") == "bind":
+            _refuse_relative(str(written.get("source", "")))
+        return written
+    source, colon, rest = str(entry).partition(":")
+    if not colon:
+        return {"type": "volume", "target": source}
     target, _, options = rest.partition(":")
-    return {"source": source, "target": target, "read_only": "ro" in options.split(",")}
+    is_path = source.startswith(("/", ".", "~"))
+    if is_path:
+        _refuse_relative(source)
+    kind = "bind" if is_path else "volume"
+    return {"type": kind, "source": source, "target": target, "read_only": "ro" in options.split(",")}
+
+
+def read_volume_names(value: object) -> object:
+    """The volumes of a file that Docker calls by a name of their own, and not by that of the stack before it."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(NAMES_SHAPE)  # noqa: TRY004 - pydantic wants it
+    names = {key: _volume_name(str(key), entry) for key, entry in value.items()}
+    return {key: name for key, name in names.items() if name}
+
+
+def _volume_name(key: str, entry: object) -> str:
+    """Empty where it has none; a name as the inventory on a tape has it stays."""
+    if not isinstance(entry, dict):
+        return entry if isinstance(entry, str) else ""
+    external = entry.get("external")
+    if isinstance(external, dict):  # as it was written before version 3.4
+        return str(external.get("name") or key)
+    return str(entry.get("name") or (key if external else ""))
 
 
 def _refuse_relative(source: str) -> None:

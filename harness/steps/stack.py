@@ -41,7 +41,7 @@ class State:
 def observe(node: NodeAccess) -> State:
     """Look for the folders and for IP_VS, and ask the manager."""
     compose = node.cluster.stack.content.compose
-    paths = sorted({bind.source for service in compose.services.values() for bind in service.volumes})
+    paths = sorted({path for service in compose.services.values() for path in service.paths})
     found = kinds(node.ask(SOURCES.command(paths), SOURCES.script, *paths, root=True), paths) if paths else {}
     obstacle = ingress_obstacle(node.ask(QUESTION, root=True))
     manager = look_at_manager(node) if node.is_controller else None

@@ -26,7 +26,7 @@ class Wanted:
 
 def wanted_stack(obstacles: Mapping[str, str], cluster: Cluster) -> Wanted:
     """The file's services; where a machine's kernel can carry no mesh, with all ports in host mode."""
-    compose = cluster.stack.content.compose
+    compose = cluster.stack.content.compose.of_stack(cluster.stack.name)
     if not obstacles:
         return Wanted(compose, "")
     name, why = next(iter(obstacles.items()))

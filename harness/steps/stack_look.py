@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import EngineError, ObservationError
-from harness.parse.compose_parts import Bind, Port
+from harness.parse.compose_parts import Mount, Port
 from harness.parse.services import Machine, machine, short
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Deployed:
     constraints: tuple[str, ...]
     endpoint: str
     ports: tuple[Port, ...]
-    binds: tuple[Bind, ...]
+    mounts: tuple[Mount, ...]
     environment: tuple[str, ...]
     command: bool
     update: str
@@ -99,14 +99,10 @@ def deployed(entry: dict[str, Any], cluster: Cluster) -> Deployed:
         name, entry["ID"], container["Image"], mode["Replicated"]["Replicas"] if "Replicated" in mode else None,
         placement.get("MaxReplicas") or 0, tuple(placement.get("Constraints") or ()), endpoint.get("Mode") or "vip",
         tuple(sorted(map(_port, endpoint.get("Ports") or ()), key=str)),
-        tuple(sorted(map(_bind, _mounts(container)), key=str)),
+        tuple(sorted(map(_mount, container.get("Mounts") or ()), key=str)),
         _other_names(container.get("Env") or (), wanted), _is_command(container, wanted),
         status.get("State") or "", " ".join(str(status.get("Message") or "").split())[:200],
     )  # fmt: skip
-
-
-def _mounts(container: dict[str, Any]) -> list[dict[str, Any]]:
-    return [mount for mount in container.get("Mounts") or () if mount["Type"] == "bind"]
 
 
 def _port(entry: dict[str, Any]) -> Port:
@@ -116,8 +112,11 @@ def _port(entry: dict[str, Any]) -> Port:
     )  # fmt: skip
 
 
-def _bind(entry: dict[str, Any]) -> Bind:
-    return Bind(source=entry["Source"], target=entry["Target"], read_only=bool(entry.get("ReadOnly")))
+def _mount(entry: dict[str, Any]) -> Mount:
+    return Mount(
+        type=entry["Type"], source=entry.get("Source") or "", target=entry["Target"],
+        read_only=bool(entry.get("ReadOnly")),
+    )  # fmt: skip
 
 
 def _other_names(environment: Iterable[str], wanted: Service | None) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def _judge_service(hub: str, want: Service, seen: Deployed, fix: tuple[Action, .
                       _placement(seen.constraints, seen.per_node)),
         "published ports": (_listed(want.ports), _listed(seen.ports)),
         "name leads to": (deploys.endpoint_mode, seen.endpoint),
-        "mounts": (_listed(want.volumes), _listed(seen.binds)),
+        "mounts": (_listed(want.volumes), _listed(seen.mounts)),
         "environment": (AS_WRITTEN, f"other: {', '.join(seen.environment)}" if seen.environment else AS_WRITTEN),
         "command": (AS_WRITTEN, AS_WRITTEN if seen.command else "another one"),
     }  # fmt: skip

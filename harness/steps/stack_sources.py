@@ -67,7 +67,7 @@ def judge_sources(
     """Each path that a service would mount on this machine; where it mounts none, that is said."""
     compose = cluster.stack.content.compose
     here = [service for service in compose.services.values() if name in may_run(service, machines)]
-    paths = sorted({bind.source for service in here for bind in service.volumes})
+    paths = sorted({path for service in here for path in service.paths})
     if not paths:
         yield expect(name, "mounted by services", want="nothing", seen="nothing")
     for path in paths:
