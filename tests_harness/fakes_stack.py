@@ -31,11 +31,11 @@ def machine(name: str, state: str = "ready", availability: str = "active", **lab
 MACHINES = tuple(machine(name) for name in sorted(CLUSTER.names))
 WEB = Deployed(
     "serviceweb", "id-web", f"wzehren/phpsae:latest@{DIGEST}", 4, 0, ("node.labels.service == web",), "vip",
-    (Port(target=80, published=80),), (Mount(source=SHARED, target="/hostpipe"),), (), True, "", "",  # noqa: FBT003
+    (Port(target=80, published=80),), (Mount(source=SHARED, target="/hostpipe"),), (), True, (), "", "",  # noqa: FBT003
 )  # fmt: skip
 DATABASE = Deployed(
     "servicebd", "id-bd", f"wzehren/mysqlsae:latest@{DIGEST}", 1, 0, ("node.labels.service==sql",), "vip",
-    (Port(target=3306, published=3306),), (Mount(source=DATA, target="/var/lib/mysql"),), (), True, "", "",  # noqa: FBT003
+    (Port(target=3306, published=3306),), (Mount(source=DATA, target="/var/lib/mysql"),), (), True, (), "", "",  # noqa: FBT003
 )  # fmt: skip
 
 

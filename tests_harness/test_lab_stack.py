@@ -57,6 +57,18 @@ FAULTS = {
         "p3", f"mv {SHARED} {SHARED}.kept; echo > {SHARED}", at("stack", "p3", f"{SHARED} is there"),
         undo=f"rm {SHARED}; mv {SHARED}.kept {SHARED}",
     ),
+    "an empty folder of memory lies over the site": Fault(
+        "cnat", f"{UPDATE} --mount-add type=tmpfs,target=/var/www/html appli_serviceweb",
+        services("serviceweb mounts"),
+    ),
+    "tasks that end stay away, and names lead elsewhere": Fault(
+        "cnat", f"{UPDATE} --restart-condition none --stop-signal SIGKILL --host-add servicebd:10.9.9.9 "
+        "appli_serviceweb", services("serviceweb other settings"), unseen=("stack[cnat]",),
+    ),
+    "the database left the network": Fault(
+        "cnat", f"{UPDATE} --network-rm appli_default appli_servicebd", services("servicebd other settings"),
+        unseen=("stack[cnat]",),
+    ),
     "a link leads to nothing": Fault(
         "p4", f"mv {SHARED} {SHARED}.kept; ln -s /nowhere {SHARED}", at("stack", "p4", f"{SHARED} is there"),
         undo=f"rm {SHARED}; mv {SHARED}.kept {SHARED}",

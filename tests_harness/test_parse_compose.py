@@ -61,10 +61,11 @@ def test_ports_are_read_in_either_way_of_writing(text: str, want: list[tuple[int
     [
         ("    volumes: ['/a:/b']", ["/a:/b"]),
         ("    volumes: ['/a:/b:ro,z']", ["/a:/b:ro"]),
-        ("    volumes: ['name:/b:ro', '/only']", ["volume name:/b:ro", "volume :/only"]),
+        ("    volumes: ['name:/b:ro', '/only']", ["volume name:/b:ro", "volume:/only"]),
         ("    volumes: [{type: bind, source: /a, target: /b, read_only: true}]", ["/a:/b:ro"]),
-        ("    volumes: [{type: volume, source: a, target: /b}, {type: volume, target: /d}]", ["volume a:/b", "volume :/d"]),
-        ("    volumes: [{type: tmpfs, source: , target: /c, tmpfs: {size: 9}}]", ["tmpfs :/c"]),
+        ("    volumes: [{type: volume, source: a, target: /b}]", ["volume a:/b"]),
+        ("    volumes: [{type: volume, target: /d}]", ["volume:/d"]),
+        ("    volumes: [{type: tmpfs, source: , target: /c, tmpfs: {size: 9}}]", ["tmpfs:/c"]),
         ("    volumes:", []),
     ],
 )

@@ -91,6 +91,7 @@ def test_as_documented_nothing_differs_and_every_machine_is_spoken_of() -> None:
         (replace(WEB, mounts=(*WEB.mounts, Mount(type="tmpfs", target=SITE_FOLDER))), "serviceweb mounts"),
         (replace(WEB, environment=("NODE_NAME",)), "serviceweb environment"),
         (replace(WEB, command=False), "serviceweb command"),
+        (replace(WEB, settings=("restart_policy",)), "serviceweb other settings"),
         (replace(WEB, update="paused", message="update paused due to failure"), "serviceweb update"),
         (replace(WEB, update="rollback_completed"), "serviceweb update"),
     ],
@@ -244,11 +245,13 @@ def test_a_state_survives_a_tape() -> None:
         assert adapter.validate_python(adapter.dump_python(one, mode="json")) == one
 
 
+NETWORKS = [{"Target": "qzkt42", "Aliases": ["serviceweb"]}]
 ENDPOINT = {"Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 80, "PublishMode": "ingress"}]}
 
 
 def entry(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of a container
-    template = {"ContainerSpec": CONTAINER | changed, "Placement": {"Constraints": ["node.labels.service == web"]}}
+    placement = {"Constraints": ["node.labels.service == web"]}
+    template = {"ContainerSpec": CONTAINER | changed, "Placement": placement, "Networks": NETWORKS}
     return {**SERVICE, "Spec": {**SERVICE["Spec"], "TaskTemplate": template, "EndpointSpec": ENDPOINT}}
 
 
@@ -269,6 +272,15 @@ def test_of_an_environment_only_names_are_kept(env: list[str], names: tuple[str,
 @pytest.mark.parametrize("changed", [{"Args": ["sleep"]}, {"Command": ["sh"]}])
 def test_another_command_is_noted_without_its_words(changed: dict[str, list[str]]) -> None:
     assert not deployed(entry(**changed), CLUSTER).command
+
+
+@pytest.mark.parametrize(
+    "networks", [[], None, [{"Target": "other"}], [*NETWORKS, {"Target": "other", "Aliases": ["serviceweb"]}]]
+)
+def test_a_service_that_left_its_network_or_has_another_is_noted(networks: list[dict[str, Any]] | None) -> None:
+    moved = entry(User="nobody")
+    moved["Spec"]["TaskTemplate"]["Networks"] = networks
+    assert deployed(moved, CLUSTER).settings == ("networks", "user")
 
 
 def test_a_service_that_the_file_does_not_know_is_read_all_the_same() -> None:

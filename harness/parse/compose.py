@@ -27,12 +27,14 @@ from harness.parse.compose_parts import (
     Port,
     read_environment,
     read_mounts,
+    read_networks,
     read_ports,
     read_volume_names,
     read_words,
 )
 from harness.parse.excerpt import excerpt
 from harness.parse.placement import constraint
+from harness.parse.service_settings import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,7 +92,10 @@ class Deploy(_Part):
 
 
 class Service(_Part):
-    """One service. The values of `environment` can be passwords, so they are never written to a tape."""
+    """One service. The values of `environment` can be passwords, so they are never written to a tape.
+
+    `written` are those of `service_settings.KEYS` that the file has.
+    """
 
     image: str = Field(min_length=1)
     deploy: Annotated[Deploy, BeforeValidator(Deploy.of)] = Deploy()
@@ -103,6 +108,8 @@ class Service(_Part):
     entrypoint: Annotated[tuple[str, ...], BeforeValidator(read_words)] = Field(default=(), exclude=True, repr=False)
     healthcheck: bool = False
     secrets_in_plain: tuple[str, ...] = ()
+    networks: Annotated[tuple[str, ...], BeforeValidator(read_networks)] = ("default",)
+    written: tuple[str, ...] = ()
 
     @field_validator("healthcheck", mode="before")
     @classmethod
@@ -120,6 +127,16 @@ class Service(_Part):
         except ValueError:
             return table  # said again, with its key, by the field itself
         return {**table, "secrets_in_plain": [name for name in found if PASSWORD.search(name) and found[name]]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _note_keys(cls, table: object) -> object:
+        """That there are such keys stays when what is behind them goes."""
+        if not isinstance(table, dict) or "written" in table:
+            return table
+        deploy = table.get("deploy")
+        placement = deploy.get("placement") if isinstance(deploy, dict) else None
+        return {**table, "written": written(table, deploy, placement)}
 
     @property
     def is_global(self) -> bool:

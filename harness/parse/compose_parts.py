@@ -48,8 +48,8 @@ class Mount(BaseModel):
     read_only: bool = False
 
     def __str__(self) -> str:
-        kind = "" if self.type == "bind" else f"{self.type} "
-        return f"{kind}{self.source}:{self.target}{':ro' if self.read_only else ''}"
+        kind = "" if self.type == "bind" else self.type
+        return f"{f'{kind} {self.source}'.strip()}:{self.target}{':ro' if self.read_only else ''}"
 
 
 def read_ports(value: object) -> object:
@@ -133,6 +133,13 @@ def _volume_name(key: str, entry: object) -> str:
 def _refuse_relative(source: str) -> None:
     if not source.startswith("/"):
         raise ValueError(f"{BIND_SHAPE}, got {excerpt(source)}")
+
+
+def read_networks(value: object) -> object:
+    """Their names; the stack's own one where there are none."""
+    if value is not None and not isinstance(value, list | dict | tuple):
+        raise ValueError("expected a list of networks")
+    return tuple(map(str, value or ("default",)))
 
 
 def read_environment(value: object) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import EngineError, ObservationError
 from harness.parse.compose_parts import Mount, Port
+from harness.parse.service_settings import is_elsewhere, unwritten
 from harness.parse.services import Machine, machine, short
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class Deployed:
     """A service as the manager has it; `image` with its digest, `replicas` None where it is global.
 
     `environment` are the names whose values are not those of the file; `command` says whether it starts what the
-    file says. Both are compared in the look, because the values can be passwords. `update` is the state of its last
-    update, with what Docker says of it.
+    file says. Both are compared in the look, because the values can be passwords. `settings` are the keys of what it
+    was given though the file does not have them. `update` is the state of its last update, with what Docker says of it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Deployed:
     mounts: tuple[Mount, ...]
     environment: tuple[str, ...]
     command: bool
+    settings: tuple[str, ...]
     update: str
     message: str
 
@@ -101,6 +103,7 @@ def deployed(entry: dict[str, Any], cluster: Cluster) -> Deployed:
         tuple(sorted(map(_port, endpoint.get("Ports") or ()), key=str)),
         tuple(sorted(map(_mount, container.get("Mounts") or ()), key=str)),
         _other_names(container.get("Env") or (), wanted), _is_command(container, wanted),
+        _settings(name, template, wanted),
         status.get("State") or "", " ".join(str(status.get("Message") or "").split())[:200],
     )  # fmt: skip
 
@@ -127,6 +130,13 @@ def _other_names(environment: Iterable[str], wanted: Service | None) -> tuple[st
     want = {(name, value) for name, value in wanted.environment.items() if value is not None}
     pairs = (text.partition("=") for text in environment)
     return tuple(sorted({name for name, _ in want ^ {(name, value) for name, _, value in pairs}}))
+
+
+def _settings(name: str, template: dict[str, Any], wanted: Service | None) -> tuple[str, ...]:
+    if wanted is None:
+        return ()
+    moved = ("networks",) if is_elsewhere(template, wanted.networks, name) else ()
+    return (*moved, *unwritten(template, wanted.written))
 
 
 def _is_command(container: dict[str, Any], wanted: Service | None) -> bool:

@@ -86,6 +86,7 @@ def _judge_service(hub: str, want: Service, seen: Deployed, fix: tuple[Action, .
         "mounts": (_listed(want.volumes), _listed(seen.mounts)),
         "environment": (AS_WRITTEN, f"other: {', '.join(seen.environment)}" if seen.environment else AS_WRITTEN),
         "command": (AS_WRITTEN, AS_WRITTEN if seen.command else "another one"),
+        "other settings": ("none", ", ".join(seen.settings) or "none"),
     }  # fmt: skip
     is_same = same_image(want.image, seen.image)
     yield Check(hub, f"{name} image", want.image, seen.image.partition("@")[0], is_same, fix=fix)
