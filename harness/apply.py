@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.apply_database import load_schema
+from harness.apply_database import allow_writes, load_schema
 from harness.apply_images import build_image, push_image
 from harness.apply_sshd import change_sshd
 from harness.apply_stack import deploy_stack, settle_service
@@ -23,6 +23,7 @@ from harness.apply_swarm import join_swarm
 from harness.errors import ObservationError, RepairError, TimeLimit, UsageError
 from harness.model import (
     Action,
+    AllowWrites,
     Boot,
     BuildImage,
     DeployStack,
@@ -135,6 +136,8 @@ class Applier:
                 build_image(action, self.connections, self.say)
             case PushImage():
                 push_image(action, self.connections)
+            case AllowWrites():
+                allow_writes(action, self.connections)
             case LoadSchema():
                 load_schema(action, self.connections, self.say)
             case DeployStack():

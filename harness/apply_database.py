@@ -1,5 +1,7 @@
 """Running the schema script: once, on a database that is empty at that moment, with the text that was judged.
 
+And letting a server write again.
+
 Root's password goes from the inventory to the client's input; it is in no command line, plan, tape or report.
 """
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.inventory import Cluster
-    from harness.model import LoadSchema
+    from harness.model import AllowWrites, LoadSchema
     from harness.shell import Answer
 
 SLICE = 5  # seconds of waiting between two words to the person who looks on
@@ -66,6 +68,17 @@ def load_schema(action: LoadSchema, machines: Machines, say: Callable[[str], Non
     if answer.code:
         _, words = mysql.error(answer.err.decode(errors="replace"))
         raise RepairError(f"{action.node}: {action.script} did not run to its end: {words or f'exit {answer.code}'}")
+
+
+def allow_writes(action: AllowWrites, machines: Machines) -> None:
+    """Set back `read_only`, in which MySQL includes `super_read_only`; RepairError where the server refuses."""
+    password = machines.cluster.database.root_password.reveal()
+    command = shlex.join(mysql.argv(action.container, 0, STEP_LIMIT))
+    script = fed(command, f"{password}\nSET GLOBAL read_only = 0;")
+    answer = machines.connection(action.node).ask(script, root=True, limit=STEP_LIMIT + SLICE)
+    if answer.code:
+        _, words = mysql.error(answer.err.decode(errors="replace"))
+        raise RepairError(f"{action.node}: the database does not take writes again: {words or f'exit {answer.code}'}")
 
 
 def _await_server(action: LoadSchema, ask: Callable[[str, int, float], Answer], say: Callable[[str], None]) -> None:

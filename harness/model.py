@@ -199,7 +199,20 @@ class LoadSchema:
     kind: Literal["load_schema"] = "load_schema"
 
 
-DockerAction = JoinSwarm | BuildImage | PushImage | DeployStack | SettleService | LoadSchema
+@dataclass(frozen=True)
+class AllowWrites:
+    """Have the server in a database's container take changes of all its accounts again, till its next start.
+
+    `read_only` is set back and nothing else. Root's password is fetched from the inventory when it is needed.
+    """
+
+    node: str
+    container: str
+    why: str
+    kind: Literal["allow_writes"] = "allow_writes"
+
+
+DockerAction = JoinSwarm | BuildImage | PushImage | DeployStack | SettleService | LoadSchema | AllowWrites
 Action = Run | Write | WriteSshd | Boot | DockerAction
 
 

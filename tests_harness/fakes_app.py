@@ -19,7 +19,7 @@ BUILD = "0123456789ab"
 FIELDS = ("form", "login", "password")
 SERVER = Server(
     "5e17e0" * 10, 0, "",
-    Content("/var/lib/mysql/", True, dict(TABLES), ("%",), documented_grants(CLUSTER)),  # noqa: FBT003
+    Content("/var/lib/mysql/", True, dict(TABLES), ("%",), documented_grants(CLUSTER), False),  # noqa: FBT003
     "bind /var/lib/mysql_volume_app", True,  # noqa: FBT003
 )  # fmt: skip
 USERS: dict[str, User | None] = {"admin": User("ADMIN", verifies=True), "user": User("USER", verifies=True)}

@@ -11,10 +11,10 @@ from typing import Self
 
 import pytest
 
-from harness.apply_database import load_schema
+from harness.apply_database import allow_writes, load_schema
 from harness.errors import RepairError
 from harness.inventory import Cluster, parse
-from harness.model import LoadSchema
+from harness.model import AllowWrites, LoadSchema
 from harness.shell import Answer
 
 SECRET = "it's \\a $ecret"  # noqa: S105 - of nobody
@@ -152,3 +152,15 @@ def test_a_refused_password_is_tried_once(world: World) -> None:
 def test_a_script_that_fails_quotes_nothing_of_itself(world: World) -> None:
     world.put("fails", "ERROR 1064 (42000) at line 1: error near 'IDENTIFIED BY 'pages''\n")
     assert refusal(world).endswith("did not run to its end: ERROR 1064 (42000) at line 1")
+
+
+def test_a_server_is_told_to_write_again_and_nothing_else(world: World) -> None:
+    allow_writes(AllowWrites("cnat", "c0ffee", "because"), world)
+    assert world.ran == "SET GLOBAL read_only = 0;\n"
+
+
+def test_a_server_that_refuses_to_write_again_says_why(world: World) -> None:
+    world.put("fails", "ERROR 1227 (42000): Access denied; you need SUPER\n")
+    with pytest.raises(RepairError, match="cnat: the database does not take writes again: ERROR 1227") as caught:
+        allow_writes(AllowWrites("cnat", "c0ffee", "because"), world)
+    assert SECRET not in str(caught.value)

@@ -57,6 +57,19 @@ FAULTS = {
         "ALTER TABLE Users MODIFY firstName VARCHAR(64) NOT NULL",
         at("database", "cnat", "table Users"), ("database[cnat]",),
     ),
+    "new rows get no number": asked(
+        "ALTER TABLE Logging MODIFY logId BIGINT UNSIGNED NOT NULL",
+        "ALTER TABLE Logging MODIFY logId BIGINT UNSIGNED NOT NULL AUTO_INCREMENT",
+        at("database", "cnat", "table Logging"), ("database[cnat]",),
+    ),
+    "rows are kept in memory only": asked(
+        "ALTER TABLE Weak_passwords ENGINE = MEMORY", "ALTER TABLE Weak_passwords ENGINE = InnoDB",
+        at("database", "cnat", "table Weak_passwords"), ("database[cnat]",),
+    ),
+    "read-only": Fault(
+        "cnat", f'{ROOT} -e "SET GLOBAL read_only = 1"', at("database", "cnat", "database takes writes"),
+        unseen=("database[cnat]",),
+    ),
     "a table has another name": asked(
         "RENAME TABLE Weak_passwords TO Gone", "RENAME TABLE Gone TO Weak_passwords",
         at("database", "cnat", "table Weak_passwords") | at("web", "cnat", "user signs in"),

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parents[1] / "fixtures" / "app" / "sql" / "database_script.sql"
 LOOK = """\
-variable\t/var/lib/mysql/
+variable\t/var/lib/mysql/\t0
 schema\tBlitzCalc_DB
-column\tLogging\tlogId\tbigint(20) unsigned\tNO\tPRI
-column\tLogging\tuserId\tchar(36)\tYES\t
-column\tUsers\trole\tenum('ADMIN','USER')\tNO\t
+column\tLogging\tlogId\tbigint(20) unsigned\tNO\tPRI\tNULL\tauto_increment
+column\tLogging\tuserId\tchar(36)\tYES\t\tNULL\t
+column\tLogging\tdate\tdatetime\tNO\t\tcurrent_timestamp()\t
+column\tUsers\trole\tenum('ADMIN','USER')\tNO\t\t'USER'\t
+part\tLogging\tENGINE\tInnoDB
+part\tUsers\tENGINE\tMEMORY
+part\tUsers\tTRIGGER\tmine
 account\t%
 privilege\t'blitzcalc'@'%'\tUSAGE\t*.*\tNO
 privilege\t'blitzcalc'@'%'\tSELECT\tBlitzCalc_DB.Users\tNO
@@ -36,15 +40,41 @@ def test_a_look_reads_as_the_servers_of_the_lab_and_of_mysql_write_it() -> None:
         "/var/lib/mysql/",
         has_database=True,
         tables={
-            "Logging": ("logId bigint unsigned NOT NULL PRI", "userId char(36)"),
-            "Users": ("role enum('ADMIN','USER') NOT NULL",),
+            "Logging": (
+                "logId bigint unsigned NOT NULL PRI AUTO_INCREMENT", "userId char(36)",
+                "date datetime NOT NULL DEFAULT CURRENT_TIMESTAMP", "ENGINE InnoDB",
+            ),
+            "Users": ("role enum('ADMIN','USER') NOT NULL DEFAULT 'USER'", "ENGINE MEMORY", "TRIGGER mine"),
         },
         accounts=("%",),
         grants=(
             "SELECT on BlitzCalc_DB.* WITH GRANT OPTION (as 'blitzcalc'@'localhost')",
             "SELECT on BlitzCalc_DB.Users",
         ),
-    )
+        is_read_only=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "want"), [("0", False), ("OFF", False), ("1", True), ("NO_LOCK_NO_ADMIN", True)])
+def test_a_server_is_read_only_in_any_word_but_these(value: str, want: bool) -> None:  # noqa: FBT001
+    assert database_sql.content(LOOK.replace("mysql/\t0", f"mysql/\t{value}")).is_read_only is want
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "extra", "want"),
+    [
+        ("datetime", "CURRENT_TIMESTAMP", "DEFAULT_GENERATED", "DEFAULT CURRENT_TIMESTAMP"),
+        ("datetime", "current_timestamp()", "", "DEFAULT CURRENT_TIMESTAMP"),
+        ("datetime", "NULL", "on update current_timestamp()", "ON UPDATE CURRENT_TIMESTAMP"),
+        ("varchar(9)", "", "", "DEFAULT ''"),
+        ("varchar(9)", "''", "", "DEFAULT ''"),
+        ("int(11)", "0", "", "DEFAULT 0"),
+        ("int(11)", "NULL", "auto_increment", "AUTO_INCREMENT"),
+    ],
+)
+def test_what_a_column_does_by_itself_is_spelled_in_one_way(kind: str, default: str, extra: str, want: str) -> None:
+    text = database_sql.column("x", kind, nullable=True, default=default, extra=extra)
+    assert text == f"x {mysql.column_type(kind)} {want}"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from harness.model import (
     Action,
+    AllowWrites,
     Boot,
     BuildImage,
     DeployStack,
@@ -103,6 +104,11 @@ def test_a_file_names_node_path_rights_and_why() -> None:
             SettleService("cnat", "appli_web", "wait"),
             "cnat: wait for appli_web, until its tasks stay (at most 300 s): wait",
             id="tasks are waited for",
+        ),
+        pytest.param(
+            AllowWrites("cnat", "c0ffee" * 4, "write"),
+            "cnat: mysql> SET GLOBAL read_only = 0 in container c0ffeec0ffee: write",
+            id="a server is told one thing",
         ),
         pytest.param(
             LoadSchema("cnat", "c0ffee" * 4, "D", "/x.sql", "d16e57", "it is empty"),

@@ -19,7 +19,7 @@ from harness.parse import mysql
 from harness.parse.database_sql import Content, column
 from harness.parse.sql_script import obstacle
 from harness.steps import database
-from harness.steps.database_documented import PRIVILEGES, TABLES, documented_grants
+from harness.steps.database_documented import ENGINE, PRIVILEGES, TABLES, documented_grants, statements
 from harness.steps.database_server import Script, look_at_server
 from harness.steps.database_site import PROBE, Site, User, ask_site
 from tests_harness.fakes_app import CLUSTER, HUB, SERVER, SITE, USERS, good_database
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Seen = Mapping[str, database.State]
 SQL = Path(__file__).parents[1] / "fixtures" / "app" / "sql" / "database_script.sql"
 CONTENT = cast("Content", SERVER.content)
-NOTHING = Content(CONTENT.datadir, False, {}, (), ())  # noqa: FBT003
+NOTHING = Content(CONTENT.datadir, False, {}, (), (), False)  # noqa: FBT003
 GOOD_SCRIPT, BAD_SCRIPT = Script("d16e57", ""), Script("d16e57", "it has the statement DROP DATABASE X")
 ANSWERS = "servicebd answers the site"
 ALL_CONTENT = {
@@ -98,6 +98,22 @@ FAULTS: dict[str, tuple[Seen, set[tuple[str, str]]]] = {
         table("Users", *(one.replace("(255)", "(40)") for one in TABLES["Users"])), {(HUB, "table Users")}
     ),
     "a key is lost": (table("Weak_passwords", column("password", "varchar(64)")), {(HUB, "table Weak_passwords")}),
+    "no number for new rows": (
+        table("Logging", *(one.replace(" AUTO_INCREMENT", "") for one in TABLES["Logging"])), {(HUB, "table Logging")}
+    ),
+    "no date for new rows": (
+        table("Logging", *(one.partition(" DEFAULT")[0] for one in TABLES["Logging"])), {(HUB, "table Logging")}
+    ),
+    "rows that do not outlive the server": (
+        table("Users", *(one.replace("InnoDB", "MEMORY") for one in TABLES["Users"])), {(HUB, "table Users")}
+    ),
+    "a trigger": (table("Logging", *TABLES["Logging"], "TRIGGER mine"), {(HUB, "table Logging")}),
+    "read-only by its own settings": (
+        server(content=replace(CONTENT, is_read_only=True), asks_read_only=True), {(HUB, "database takes writes")}
+    ),
+    "read-only, and nobody knows why": (
+        server(content=replace(CONTENT, is_read_only=True)), {(HUB, "database takes writes")}
+    ),
     "no account": (content(accounts=(), grants=()), {(HUB, "account blitzcalc"), (HUB, "grants of blitzcalc")}),
     "an account of one host": (content(accounts=("10.0.1.7",)), {(HUB, "account blitzcalc")}),
     "a second account": (content(accounts=("%", "localhost")), {(HUB, "account blitzcalc")}),
@@ -129,6 +145,40 @@ def test_a_fault_differs_exactly_there_and_is_left_to_a_person(seen: Seen, want:
     assert all(check.by_hand for check in checks if not check.holds)
 
 
+def test_a_server_that_somebody_made_read_only_is_told_to_write_again() -> None:
+    checks = judge(server(content=replace(CONTENT, is_read_only=True), asks_read_only=False))
+    assert differences(checks) == {(HUB, "database takes writes"): ("allow_writes",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "want"),
+    [
+        (
+            "Logging", " AUTO_INCREMENT", "",
+            ["ALTER TABLE BlitzCalc_DB.Logging MODIFY logId bigint unsigned NOT NULL AUTO_INCREMENT"],
+        ),
+        (
+            "Users", " DEFAULT 'USER'", "",
+            ["ALTER TABLE BlitzCalc_DB.Users MODIFY role enum('ADMIN','USER') NOT NULL DEFAULT 'USER'"],
+        ),
+        ("Users", "InnoDB", "MEMORY", ["ALTER TABLE BlitzCalc_DB.Users ENGINE = InnoDB"]),
+        ("Logging", "ENGINE InnoDB", "ENGINE InnoDB\nTRIGGER mine", ["DROP TRIGGER BlitzCalc_DB.mine"]),
+        ("Users", " UNI", "", []),
+        ("Users", "lastName", "surname", []),
+        ("Weak_passwords", "(64)", "(63)", []),
+    ],
+)  # fmt: skip
+def test_a_person_is_told_the_very_statement_and_none_that_would_lose_something(
+    name: str, old: str, new: str, want: list[str]
+) -> None:
+    seen = tuple("\n".join(TABLES[name]).replace(old, new).splitlines())
+    (check,) = [one for one in judge(table(name, *seen)) if one.aspect == f"table {name}"]
+    assert (check.holds, check.fix) == (False, ())
+    assert list(statements("BlitzCalc_DB", name, seen)) == want
+    assert all(statement in check.by_hand for statement in want)
+    assert ("as root" in check.by_hand) is bool(want)
+
+
 def test_an_empty_database_is_made_by_one_run_of_the_script_that_was_judged() -> None:
     checks = judge(server(content=NOTHING, script=GOOD_SCRIPT))
     assert set(differences(checks)) == ALL_CONTENT
@@ -151,16 +201,20 @@ def test_empty_is_no_table_and_no_account(
 def test_the_documented_schema_is_that_of_the_shipped_script() -> None:
     script = SQL.read_text()
     assert obstacle(script, CLUSTER.database.name) == ""
-    made = dict(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\) ENGINE", script, re.DOTALL))
+    made = dict(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\) ENGINE = InnoDB", script, re.DOTALL))
+    documented = {name: [one for one in columns if one != ENGINE] for name, columns in TABLES.items()}
+    assert all(columns[-1] == ENGINE for columns in TABLES.values())
     assert {name: re.findall(r"^    (\w+)", body, re.MULTILINE) for name, body in made.items()} == {
-        name: [one.split()[0] for one in columns] for name, columns in TABLES.items()
+        name: [one.split()[0] for one in columns] for name, columns in documented.items()
     }
     for name, body in made.items():
         types = re.findall(r"^    \w+ +(\S.*?) +(?:NOT )?NULL", body, re.MULTILINE)
-        wanted = [one.partition(" ")[2].partition(" NOT NULL")[0] for one in TABLES[name]]
+        wanted = [one.partition(" ")[2].partition(" NOT NULL")[0] for one in documented[name]]
         assert [" ".join(kind.split(" CHARACTER")[0].split()).replace(", ", ",").lower() for kind in types] == [
             re.sub(r" (PRI|UNI)$", "", kind).lower() for kind in wanted
         ]
+        besides = [re.findall(r"DEFAULT [^\s,]+|AUTO_INCREMENT", line) for line in body.strip().splitlines()]
+        assert besides == [re.findall(r"DEFAULT \S+|AUTO_INCREMENT", one) for one in documented[name]]
     granted = re.findall(r"GRANT ([A-Z, ]+) ON BlitzCalc_DB\.(\w+)", script)
     assert {table: tuple(sorted(may.split(", "))) for may, table in granted} == PRIVILEGES
     assert [user.login for user in CLUSTER.database.users] == re.findall(r"invalid', '(\w+)'", script)

@@ -16,10 +16,14 @@ SELECT 'tables', COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{
 SELECT 'accounts', COUNT(*) FROM mysql.user WHERE User = '{user}';
 """
 LOOK = """
-SELECT 'variable', @@datadir;
+SELECT 'variable', @@datadir, @@global.read_only;
 SELECT 'schema', SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '{database}';
-SELECT 'column', TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_KEY FROM information_schema.COLUMNS
-  WHERE TABLE_SCHEMA = '{database}' ORDER BY TABLE_NAME, ORDINAL_POSITION;
+SELECT 'column', TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_KEY, COLUMN_DEFAULT, EXTRA
+  FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = '{database}' ORDER BY TABLE_NAME, ORDINAL_POSITION;
+SELECT 'part', TABLE_NAME, 'ENGINE', COALESCE(ENGINE, TABLE_TYPE) FROM information_schema.TABLES
+  WHERE TABLE_SCHEMA = '{database}';
+SELECT 'part', EVENT_OBJECT_TABLE, 'TRIGGER', TRIGGER_NAME FROM information_schema.TRIGGERS
+  WHERE EVENT_OBJECT_SCHEMA = '{database}' ORDER BY TRIGGER_NAME;
 SELECT 'account', Host FROM mysql.user WHERE User = '{user}' ORDER BY Host;
 SELECT 'privilege', GRANTEE, PRIVILEGE_TYPE, '*.*', IS_GRANTABLE FROM information_schema.USER_PRIVILEGES
   WHERE GRANTEE LIKE '''{user}''@%';
@@ -30,16 +34,20 @@ SELECT 'privilege', GRANTEE, PRIVILEGE_TYPE, CONCAT(TABLE_SCHEMA, '.', TABLE_NAM
 SELECT 'privilege', GRANTEE, PRIVILEGE_TYPE, CONCAT(TABLE_SCHEMA, '.', TABLE_NAME, '.', COLUMN_NAME), IS_GRANTABLE
   FROM information_schema.COLUMN_PRIVILEGES WHERE GRANTEE LIKE '''{user}''@%';
 """
-KINDS = ("variable", "schema", "column", "account", "privilege")
+KINDS = ("variable", "schema", "column", "part", "account", "privilege")
 NO_PRIVILEGE = "USAGE"
+# MariaDB 12 has words for it.
+WRITABLE = {"0", "OFF"}
+NO_DEFAULT = "NULL"
 
 
 @dataclass(frozen=True)
 class Content:
     """What is in a server: its data directory, whether the database is there, and its tables by name.
 
-    A table is its columns in order, each as "name type NOT NULL KEY". `accounts` are the hosts of the application's
-    account; `grants` are "PRIVILEGE on database.table", with what is odd about them behind it.
+    A table is its columns in order, each as "name type NOT NULL KEY DEFAULT value EXTRA", then "ENGINE name" and a
+    "TRIGGER name" for each. `accounts` are the hosts of the application's account; `grants` are "PRIVILEGE on
+    database.table", with what is odd about them behind it. `is_read_only` is of the server, for all but its masters.
     """
 
     datadir: str
@@ -47,6 +55,7 @@ class Content:
     tables: dict[str, tuple[str, ...]]
     accounts: tuple[str, ...]
     grants: tuple[str, ...]
+    is_read_only: bool
 
     @property
     def is_empty(self) -> bool:
@@ -58,15 +67,18 @@ def content(text: str) -> Content:
     """The answers to LOOK; ObservationError where they do not read."""
     found = mysql.rows(text, *KINDS)
     try:
-        ((datadir,),) = found["variable"]
+        ((datadir, read_only),) = found["variable"]
         tables: dict[str, tuple[str, ...]] = {}
-        for table, name, kind, nullable, key in found["column"]:
-            tables[table] = (*tables.get(table, ()), column(name, kind, nullable=nullable == "YES", key=key))
+        for table, name, kind, nullable, key, default, extra in found["column"]:
+            made = column(name, kind, nullable=nullable == "YES", key=key, default=default, extra=extra)
+            tables[table] = (*tables.get(table, ()), made)
+        for table, word, name in found["part"]:
+            tables[table] = (*tables.get(table, ()), f"{word} {name}")
         grants = [_grant(*row) for row in found["privilege"] if row[1] != NO_PRIVILEGE]
         accounts = tuple(host for (host,) in found["account"])
     except ValueError as error:
         raise ObservationError(f"mysql: rows of another shape came back: {error}") from error
-    return Content(datadir, bool(found["schema"]), tables, accounts, tuple(sorted(grants)))
+    return Content(datadir, bool(found["schema"]), tables, accounts, tuple(sorted(grants)), read_only not in WRITABLE)
 
 
 def is_empty(text: str) -> bool:
@@ -77,9 +89,13 @@ def is_empty(text: str) -> bool:
     return all(rows == [("0",)] for rows in found.values())
 
 
-def column(name: str, kind: str, *, nullable: bool = False, key: str = "") -> str:
-    """One column in words; `key` is PRI, UNI, MUL or empty."""
-    return " ".join(filter(None, (name, mysql.column_type(kind), "" if nullable else "NOT NULL", key)))
+def column(
+    name: str, kind: str, *, nullable: bool = False, key: str = "", default: str = NO_DEFAULT, extra: str = ""
+) -> str:
+    """One column in words; `key` is PRI, UNI, MUL or empty, `default` as the server writes it."""
+    value = "" if default == NO_DEFAULT else f"DEFAULT {mysql.default(default, kind)}"
+    words = (name, mysql.column_type(kind), "" if nullable else "NOT NULL", key, value, mysql.besides(extra))
+    return " ".join(filter(None, words))
 
 
 def _grant(grantee: str, privilege: str, where: str, grantable: str) -> str:

@@ -25,6 +25,8 @@ ESCAPE = re.compile(r"\\[tn0\\]")
 ERROR = re.compile(r"^ERROR (\d+) \(\w+\)(?: at line (\d+))?: ", re.MULTILINE)
 DENIED = {1044, 1045, 1130, 1698}
 # What sooner or later is written in another way: MySQL 8 leaves out the width, MariaDB writes current_timestamp().
+NOW = re.compile(r"(?i)current_timestamp(?:\(\d*\))?$")
+TEXTUAL = re.compile(r"(?i)char|text|enum|set")
 WIDTH = re.compile(r"^((?:tiny|small|medium|big)?int)\(\d+\)")
 
 
@@ -59,6 +61,19 @@ def error(text: str) -> tuple[int, str]:
 def column_type(text: str) -> str:
     """A column's type in the spelling that all servers share."""
     return WIDTH.sub(r"\1", text.lower() if "'" not in text else text)
+
+
+def default(text: str, kind: str) -> str:
+    """A column's default in the spelling that all servers share; MariaDB alone puts quotes around text."""
+    if NOW.match(text):
+        return besides(text)
+    bare = text[1:-1] if text[:1] == text[-1:] == "'" and len(text) > 1 else text
+    return f"'{bare}'" if TEXTUAL.search(kind) else bare
+
+
+def besides(text: str) -> str:
+    """What else a column does by itself: AUTO_INCREMENT, ON UPDATE CURRENT_TIMESTAMP; empty for most."""
+    return " ".join(text.upper().replace("()", "").replace("DEFAULT_GENERATED", "").split())
 
 
 def server_complaint(log: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from harness.model import (
+    AllowWrites,
     Boot,
     BuildImage,
     DeployStack,
@@ -77,11 +78,18 @@ def _what(action: Action) -> str:
             said = f"push {action.reference} by the Docker login of {action.user}"
         case DeployStack() | SettleService():
             said = _what_stack(action)
-        case LoadSchema():
-            said = f"run {action.script} in container {action.container[:12]}, if its database is empty"
+        case LoadSchema() | AllowWrites():
+            said = _what_database(action)
         case Run():
             said = f"$ {shlex.join(action.argv)}"
     return said
+
+
+def _what_database(action: LoadSchema | AllowWrites) -> str:
+    where = f"in container {action.container[:12]}"
+    if isinstance(action, AllowWrites):
+        return f"mysql> SET GLOBAL read_only = 0 {where}"
+    return f"run {action.script} {where}, if its database is empty"
 
 
 def plain(action: Action, limit: int = MAX_LINES) -> str:

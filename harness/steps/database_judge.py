@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import LoadSchema
+from harness.model import AllowWrites, LoadSchema
 from harness.step import expect
-from harness.steps.database_documented import TABLES, documented_grants
+from harness.steps.database_documented import TABLES, documented_grants, statements
 from harness.steps.web_containers import short
 
 if TYPE_CHECKING:
@@ -41,7 +41,18 @@ def judge_server(name: str, server: Server, cluster: Cluster) -> Iterator[Check]
             by_hand="its rows are lost when it ends: dump them first (`mysqldump --all-databases`), stop the service, "
             "put the old folder back, start the service",
         )  # fmt: skip
+    yield _judge_writes(name, server, server.content)
     yield from _judge_content(name, server, server.content, cluster)
+
+
+def _judge_writes(name: str, server: Server, content: Content) -> Check:
+    """Root may write all the same, so nobody else would say so: the site shows its pages, and keeps nothing."""
+    fix = (AllowWrites(name, server.container, "let the site write again"),) if server.asks_read_only is False else ()
+    return expect(
+        name, "database takes writes", want="yes", seen="no: it is read-only" if content.is_read_only else "yes",
+        fix=fix, by_hand="its own settings seem to ask for that: take read_only out of them (my.cnf, the service's "
+        "command, `RESET PERSIST read_only`), then `SET GLOBAL read_only = 0` as root",
+    )  # fmt: skip
 
 
 def _judge_content(name: str, server: Server, content: Content, cluster: Cluster) -> Iterator[Check]:
@@ -52,7 +63,10 @@ def _judge_content(name: str, server: Server, content: Content, cluster: Cluster
     )  # fmt: skip
     for table, columns in TABLES.items():
         seen = _difference(content.tables.get(table), columns)
-        yield expect(name, f"table {table}", want=AS_SCRIPT, seen=seen, fix=fix, by_hand=by_hand)
+        words = statements(wanted.name, table, content.tables.get(table, ()))
+        # No action of ours: it makes the table anew, and rows that do not fit would be changed or refused.
+        mend = f"dump the table, then as root: `{'; '.join(words)}`" if words else by_hand
+        yield expect(name, f"table {table}", want=AS_SCRIPT, seen=seen, fix=fix, by_hand=mend)
     yield expect(
         name,
         f"account {wanted.user}",

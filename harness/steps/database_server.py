@@ -21,6 +21,14 @@ COMMAND = " ".join(["%s"] * len(mysql.argv("", 0, LIMIT)))
 LOG = "docker logs --tail 200 %s 2>&1"
 READ = "docker exec %s cat -- %s"
 # The same folder, or one that was put in its place while the container kept the old one?
+# What its own settings and its command line ask for at each start; `SET PERSIST` keeps it in a file of the data.
+ASKED = "docker exec %s sh -c %s ask %s"
+ASK_SETTINGS = """
+said=$(my_print_defaults --mysqld && tr '\\0' '\\n' < /proc/1/cmdline) || exit
+! echo "$said" | grep -Eiq '^--(super[-_])?read[-_]only(=(1|on|true))?$' || { echo yes; exit; }
+! grep -q read_only "$1/mysqld-auto.cnf" 2>/dev/null || { echo yes; exit; }
+echo no
+"""
 FOLDERS = "stat -c %%d:%%i -- %s 2>/dev/null || echo none; docker exec %s stat -c %%d:%%i -- %s"
 
 
@@ -39,7 +47,8 @@ class Server:
     `failure` is why root could not ask it, and then there is no `content`. `mount` is what lies under its data
     directory ("bind /path", "volume name", "the container itself"), `is_same_folder` whether that is the folder which
     the machine has there now. `fresh` are the seconds for which it may still be starting; `script` is read only where
-    the database is empty.
+    the database is empty, and `asks_read_only`, whether the server's own settings ask for that (None: nobody
+    knows), only where it is so.
     """
 
     container: str
@@ -49,6 +58,7 @@ class Server:
     mount: str = ""
     is_same_folder: bool = False
     script: Script | None = None
+    asks_read_only: bool | None = None
 
 
 def look_at_server(node: NodeAccess, container: str) -> Server:
@@ -66,7 +76,8 @@ def look_at_server(node: NodeAccess, container: str) -> Server:
     folders = node.ask(FOLDERS, source, container, target, root=True).split() if source else ["none", "none"]
     is_same = len(set(folders)) == 1 and folders[0] != "none"
     script = _script(node, container) if content.is_empty else None
-    return Server(container, fresh, "", content, mount, is_same, script)
+    asks = _asks_read_only(node, container, content.datadir) if content.is_read_only else None
+    return Server(container, fresh, "", content, mount, is_same, script, asks)
 
 
 def _ask(node: NodeAccess, container: str, fresh: int) -> tuple[Content | None, str]:
@@ -111,6 +122,12 @@ def _mount(mounts: list[dict[str, Any]], datadir: str) -> tuple[str, str, str]:
     nearest = max(over, key=lambda one: len(one["Destination"]))
     named = nearest["Source"] if nearest["Type"] == "bind" else nearest.get("Name", nearest["Source"])
     return f"{nearest['Type']} {named}", nearest["Source"], nearest["Destination"]
+
+
+def _asks_read_only(node: NodeAccess, container: str, datadir: str) -> bool | None:
+    """None where it cannot be told: then a person decides."""
+    code, out, _ = node.run(ASKED, container, ASK_SETTINGS, datadir.rstrip("/"), root=True)
+    return None if code else out.strip() != "no"
 
 
 def _script(node: NodeAccess, container: str) -> Script:
