@@ -83,6 +83,9 @@ FAULTS = {
     "engine: broken settings, not loaded yet": engine(
         "p3", f"echo '{{' > {JSON}", f"{JSON} can be read", undo=f"rm {JSON}"
     ),
+    "engine: a setting that its next start dies of": engine(
+        "p2", f"echo '{{\"live-restore\": true}}' > {JSON}", f"{JSON} can be read", undo=f"rm {JSON}"
+    ),
     "engine: dead of broken settings": engine(
         "p3", f"echo '{{' > {JSON}; systemctl -q restart docker; true", f"{JSON} can be read", "Docker runs",
         undo=f"rm {JSON}; systemctl reset-failed docker; systemctl start docker",

@@ -67,6 +67,10 @@ USER = ("run", "run")
         pytest.param(replace(GOOD, config=config("{")), {f"{JSON} can be read": ()}, id="broken, still running"),
         pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd -H fd:// $OPTS ;"),
                      {f"{JSON} can be read": ()}, id="its next start fails"),
+        pytest.param(replace(GOOD, config=config('{"live-restore": true}')),
+                     {f"{JSON} can be read": ()}, id="a setting that no member of a swarm starts with"),
+        pytest.param(replace(GOOD, unit=STOPPED, daemon=None, config=config('{"log-opts": {"max-file": 3}}')),
+                     {f"{JSON} can be read": (), "Docker runs": ()}, id="dead of a number that must be a text"),
         pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd $OPTS ;"),
                      {}, id="hosts, and no -H any more"),
         pytest.param(
@@ -200,10 +204,45 @@ def test_bounding_logs_keeps_every_other_setting(settings: dict[str, object], in
         assert after.decode().endswith(before.partition("{")[2])
 
 
+# Each of the first half was tried with dockerd 20.10: it does not start.
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ('{"live-restore": true}', "live-restore and a swarm exclude each other"),
+        ('{"log-opts": {"max-file": 3}}', "log-opts must be names with texts, each in quotes"),
+        ('{"log-opts": "x"}', "log-opts must be names with texts, each in quotes"),
+        ('{"insecure-registries": "10.0.0.1:5000"}', "insecure-registries must be a list of texts"),
+        ('{"insecure-registries": [5000]}', "insecure-registries must be a list of texts"),
+        ('{"iptables": "no"}', "iptables must be true or false, without quotes"),
+        ('{"log-driver": 5}', "log-driver must be a text in quotes"),
+        ('{"mtu": "1400"}', "mtu must be a number without quotes"),
+        (
+            '{"registry-mirrors": ["10.1.1.1:5000"]}',
+            "registry-mirrors must begin with http:// or https://, not so 10.1",
+        ),
+        ('{"mtu": 1400, "debug": null, "dns": [], "iptables": true, "live-restore": false}', ""),
+        ('{"log-driver": "json-file", "log-opts": {"max-file": "3"}, "runtimes": {}, "unheard-of": 1}', ""),
+        ('{"registry-mirrors": ["https://mirror.example"]}', ""),
+        ("{", ""),
+        ("", ""),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_told_before_the_next_start_fails_of_it(text: str, want: str) -> None:
+    found = daemon_json.misfit(text.encode())
+    assert found.startswith(want)
+    assert bool(found) is bool(want)
+
+
 @given(st.binary())
 def test_any_file_is_read_or_complained_about(octets: bytes) -> None:
     assert daemon_json.complaint(octets) or isinstance(daemon_json.settings(octets), dict)
     assert isinstance(daemon_json.has_rotation(octets), bool)
+    assert isinstance(daemon_json.misfit(octets), str)
+
+
+@given(st.dictionaries(st.sampled_from([*daemon_json.LISTS, *daemon_json.SWITCHES, "log-opts", "mtu"]), VALUES))
+def test_any_setting_is_judged(settings: dict[str, object]) -> None:
+    assert isinstance(daemon_json.misfit(json.dumps(settings).encode()), str)
 
 
 STOPPED_BY = "docker.service: Deactivated successfully.\nStopped docker.service.\n"

@@ -123,7 +123,8 @@ def _judge_unit(name: str, state: State) -> Iterator[Check]:
 
 def _obstacle(state: State) -> str:
     """Why it is of no use to start it now."""
-    if state.config and daemon_json.complaint(state.config.content):
+    config = state.config.content if state.config else b"{}"
+    if daemon_json.complaint(config) or daemon_json.misfit(config):
         return f"mend {CONFIG} first"
     return "" if state.modules in HAVE_MODULES else "reboot first: the modules of the running kernel are gone"
 
@@ -131,7 +132,10 @@ def _obstacle(state: State) -> str:
 def _judge_config(name: str, config: File | None, command_line: str) -> Check:
     complaint = daemon_json.complaint(config.content) if config else ""
     by_hand = f"correct the JSON of {CONFIG}; `python3 -m json.tool {CONFIG}` shows where it is wrong"
-    if not complaint and SAYS_WHERE.search(command_line):
+    if config and (misfit := daemon_json.misfit(config.content)):
+        complaint = f"{misfit}: the next start fails"
+        by_hand = f"mend that in {CONFIG}; the engine that runs has not read it yet, or is dead of it"
+    elif not complaint and SAYS_WHERE.search(command_line):
         complaint = "it says hosts, and so does the unit's command line: the next start fails"
         by_hand = f"take hosts out of {CONFIG}, or -H out of the unit by a drop-in (`systemctl edit docker`)"
     return expect(
