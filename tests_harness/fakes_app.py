@@ -20,7 +20,7 @@ FIELDS = ("form", "login", "password")
 SERVER = Server(
     "5e17e0" * 10, 0, "",
     Content("/var/lib/mysql/", True, dict(TABLES), ("%",), documented_grants(CLUSTER), False),  # noqa: FBT003
-    "bind /var/lib/mysql_volume_app", True,  # noqa: FBT003
+    "bind /var/lib/mysql_volume_app", is_same_folder=True, medium="ext2/ext3",
 )  # fmt: skip
 USERS: dict[str, User | None] = {"admin": User("ADMIN", verifies=True), "user": User("USER", verifies=True)}
 SITE = Site("web", "servicebd", "blitzcalc", "BlitzCalc_DB", "", None)

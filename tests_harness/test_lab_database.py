@@ -70,6 +70,10 @@ FAULTS = {
         "cnat", f'{ROOT} -e "SET GLOBAL read_only = 1"', at("database", "cnat", "database takes writes"),
         unseen=("database[cnat]",),
     ),
+    "the account may not ask as often as it likes": asked(
+        "ALTER USER blitzcalc WITH MAX_QUERIES_PER_HOUR 4000", "ALTER USER blitzcalc WITH MAX_QUERIES_PER_HOUR 0",
+        at("database", "cnat", "account blitzcalc"), ("database[cnat]",),
+    ),
     "a table has another name": asked(
         "RENAME TABLE Weak_passwords TO Gone", "RENAME TABLE Gone TO Weak_passwords",
         at("database", "cnat", "table Weak_passwords") | at("web", "cnat", "user signs in"),

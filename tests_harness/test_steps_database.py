@@ -116,6 +116,10 @@ FAULTS: dict[str, tuple[Seen, set[tuple[str, str]]]] = {
     ),
     "no account": (content(accounts=(), grants=()), {(HUB, "account blitzcalc"), (HUB, "grants of blitzcalc")}),
     "an account of one host": (content(accounts=("10.0.1.7",)), {(HUB, "account blitzcalc")}),
+    "an account that may not ask as often as it likes": (
+        content(accounts=("% with limits",)), {(HUB, "account blitzcalc")}
+    ),
+    "in memory": (server(medium="tmpfs"), {(HUB, "/var/lib/mysql_volume_app outlives a reboot")}),
     "a second account": (content(accounts=("%", "localhost")), {(HUB, "account blitzcalc")}),
     "may do all": (
         content(grants=(*CONTENT.grants, "ALL PRIVILEGES on *.* WITH GRANT OPTION")), {(HUB, "grants of blitzcalc")}

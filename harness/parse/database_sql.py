@@ -24,7 +24,8 @@ SELECT 'part', TABLE_NAME, 'ENGINE', COALESCE(ENGINE, TABLE_TYPE) FROM informati
   WHERE TABLE_SCHEMA = '{database}';
 SELECT 'part', EVENT_OBJECT_TABLE, 'TRIGGER', TRIGGER_NAME FROM information_schema.TRIGGERS
   WHERE EVENT_OBJECT_SCHEMA = '{database}' ORDER BY TRIGGER_NAME;
-SELECT 'account', Host FROM mysql.user WHERE User = '{user}' ORDER BY Host;
+SELECT 'account', CONCAT(Host, IF(max_questions <> 0 OR max_updates <> 0 OR max_connections <> 0
+  OR max_user_connections <> 0, ' with limits', '')) FROM mysql.user WHERE User = '{user}' ORDER BY Host;
 SELECT 'privilege', GRANTEE, PRIVILEGE_TYPE, '*.*', IS_GRANTABLE FROM information_schema.USER_PRIVILEGES
   WHERE GRANTEE LIKE '''{user}''@%';
 SELECT 'privilege', GRANTEE, PRIVILEGE_TYPE, CONCAT(TABLE_SCHEMA, '.*'), IS_GRANTABLE
@@ -46,8 +47,9 @@ class Content:
     """What is in a server: its data directory, whether the database is there, and its tables by name.
 
     A table is its columns in order, each as "name type NOT NULL KEY DEFAULT value EXTRA", then "ENGINE name" and a
-    "TRIGGER name" for each. `accounts` are the hosts of the application's account; `grants` are "PRIVILEGE on
-    database.table", with what is odd about them behind it. `is_read_only` is of the server, for all but its masters.
+    "TRIGGER name" for each. `accounts` are the hosts of the application's account, "with limits" where it may not ask
+    as often as it likes; `grants` are "PRIVILEGE on database.table", with what is odd about them behind it.
+    `is_read_only` is of the server, for all but its masters.
     """
 
     datadir: str

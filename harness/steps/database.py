@@ -9,7 +9,7 @@ from harness.step import LookFrom, expect
 from harness.steps.database_judge import judge_server, judge_site, judge_users
 from harness.steps.database_server import Server, look_at_server
 from harness.steps.database_site import Site, ask_site
-from harness.steps.web_containers import running, still_starting
+from harness.steps.web_containers import NOT_HERE, running, still_starting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,9 +61,7 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     """Each machine's part; the seeded users are said of the machine that keeps them."""
     for name, state in seen.items():
         is_placed = cluster.label_of(name) == "sql"
-        yield expect(
-            name, "runs the database", want="yes" if is_placed else "no", seen=_told(state), by_hand="blame `replicas`"
-        )
+        yield expect(name, "runs the database", want="yes" if is_placed else "no", seen=_told(state), by_hand=NOT_HERE)
         for server in state.servers:
             yield from judge_server(name, server, cluster)
         for site in state.sites:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.steps.database_server import Server
     from harness.steps.database_site import Site, User
 
+MEMORY = {"tmpfs", "ramfs"}
 AS_SCRIPT = "as in the script"
 
 
@@ -40,6 +41,13 @@ def judge_server(name: str, server: Server, cluster: Cluster) -> Iterator[Check]
             seen="yes" if server.is_same_folder else "no: another folder was put in its place while it ran",
             by_hand="its rows are lost when it ends: dump them first (`mysqldump --all-databases`), stop the service, "
             "put the old folder back, start the service",
+        )  # fmt: skip
+    if server.mount == f"bind {wanted.data}" and server.is_same_folder:
+        yield expect(
+            name, f"{wanted.data} outlives a reboot", want="yes",
+            seen=f"no: it lies in memory ({server.medium})" if server.medium in MEMORY else "yes",
+            by_hand=f"`findmnt -T {wanted.data}` here shows what lies over it: stop the service, copy the folder to "
+            "the disk, unmount, put the copy in its place, start the service",
         )  # fmt: skip
     yield _judge_writes(name, server, server.content)
     yield from _judge_content(name, server, server.content, cluster)
@@ -134,6 +142,11 @@ def judge_site(name: str, site: Site, cluster: Cluster) -> Iterator[Check]:
 def _blame(failure: str, host: str) -> str:
     if "getaddrinfo" in failure:
         return f"the network of the stack does not know {host} here: blame `stack`, or restart Docker on this machine"
+    if "error 1045" in failure:
+        return (
+            "where nothing is said of the account, its password is another one than the site's: as root `ALTER USER … "
+            "IDENTIFIED BY …` with that of Config/config.json (or of the secret bd_password)"
+        )
     if "error 1" in failure:  # the server's own numbers begin at 1000, the client's at 2000
         return "the server is there and refuses: see what is said of its accounts and tables"
     return "blame `replicas` where it does not run; else the network of the stack: ports 7946 and 4789 (`swarm`)"

@@ -20,7 +20,6 @@ LIMIT = 28.0
 COMMAND = " ".join(["%s"] * len(mysql.argv("", 0, LIMIT)))
 LOG = "docker logs --tail 200 %s 2>&1"
 READ = "docker exec %s cat -- %s"
-# The same folder, or one that was put in its place while the container kept the old one?
 # What its own settings and its command line ask for at each start; `SET PERSIST` keeps it in a file of the data.
 ASKED = "docker exec %s sh -c %s ask %s"
 ASK_SETTINGS = """
@@ -29,7 +28,11 @@ said=$(my_print_defaults --mysqld && tr '\\0' '\\n' < /proc/1/cmdline) || exit
 ! grep -q read_only "$1/mysqld-auto.cnf" 2>/dev/null || { echo yes; exit; }
 echo no
 """
-FOLDERS = "stat -c %%d:%%i -- %s 2>/dev/null || echo none; docker exec %s stat -c %%d:%%i -- %s"
+# The same folder, or one that was put in its place while the container kept the old one? And on what does it lie?
+FOLDERS = (
+    "stat -c %%d:%%i -- %s 2>/dev/null || echo none; docker exec %s stat -c %%d:%%i -- %s && "
+    "{ stat -f -c %%T -- %s || echo none; }"
+)
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class Server:
 
     `failure` is why root could not ask it, and then there is no `content`. `mount` is what lies under its data
     directory ("bind /path", "volume name", "the container itself"), `is_same_folder` whether that is the folder which
-    the machine has there now. `fresh` are the seconds for which it may still be starting; `script` is read only where
-    the database is empty, and `asks_read_only`, whether the server's own settings ask for that (None: nobody
-    knows), only where it is so.
+    the machine has there now, `medium` the kind of file system that this lies on. `fresh` are the seconds for which it
+    may still be starting; `script` is read only where the database is empty, and `asks_read_only`, whether the server's
+    own settings ask for that (None: nobody knows), only where it is so.
     """
 
     container: str
@@ -57,6 +60,7 @@ class Server:
     content: Content | None = None
     mount: str = ""
     is_same_folder: bool = False
+    medium: str = "none"
     script: Script | None = None
     asks_read_only: bool | None = None
 
@@ -73,11 +77,12 @@ def look_at_server(node: NodeAccess, container: str) -> Server:
     if content is None:
         return Server(container, fresh, failure)
     mount, source, target = _mount(said["Mounts"], content.datadir)
-    folders = node.ask(FOLDERS, source, container, target, root=True).split() if source else ["none", "none"]
-    is_same = len(set(folders)) == 1 and folders[0] != "none"
+    asked = (source, container, target, source)
+    *folders, medium = node.ask(FOLDERS, *asked, root=True).splitlines() if source else ["none"]
+    is_same = len(folders) == 2 and len(set(folders)) == 1  # noqa: PLR2004 - one by the machine, one by the container
     script = _script(node, container) if content.is_empty else None
     asks = _asks_read_only(node, container, content.datadir) if content.is_read_only else None
-    return Server(container, fresh, "", content, mount, is_same, script, asks)
+    return Server(container, fresh, "", content, mount, is_same, medium, script, asks)
 
 
 def _ask(node: NodeAccess, container: str, fresh: int) -> tuple[Content | None, str]:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 AGE = "ps -o etimes= -p %s"
 NAME = "com.docker.swarm.service.name"
 
+# To the swarm a paused container is one that runs.
+NOT_HERE = "blame `replicas`; where that is well, somebody paused it: `docker ps -f status=paused` and `docker unpause`"
+
 
 def running(node: NodeAccess, service: str) -> tuple[str, ...]:
     """The numbers of the running containers of a service here, the oldest first."""

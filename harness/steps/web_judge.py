@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.model import Check
 from harness.parse.excerpt import excerpt
 from harness.step import expect
+from harness.steps.web_containers import NOT_HERE
 from harness.steps.web_look import HOST
 from harness.steps.web_visit import is_ours
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 UNAUTHORIZED, BROKEN = 401, 500
 OTHER_BUILD = (
     "blame `images`: this is another site than the source's, or an old one; build and push the image, and "
-    "`docker service update --force --image IMAGE SERVICE`"
+    "`docker service update --force --image IMAGE SERVICE`; where only this container was changed (`docker diff` shows "
+    "it), `docker rm -f` it, and the swarm makes a new one"
 )
 Pages = tuple[tuple["Inside", ...], tuple["Visit", ...]]  # from inside, from outside
 
@@ -86,7 +88,7 @@ def judge_machine(
         "runs the site",
         want="yes" if is_placed else "no",
         seen="yes" if tasks else "no",
-        by_hand="blame `replicas`",
+        by_hand=NOT_HERE,
     )
     for one in inside:
         seen = one.complaint or one.said.build or f"no build (title {excerpt(one.said.title)})"
