@@ -53,6 +53,12 @@ def test_what_is_masked_until_the_next_boot_starts_then() -> None:
     assert kept_out(SHOWN.replace("UnitFileState=masked", "UnitFileState=masked-runtime")) == ()
 
 
+@pytest.mark.parametrize("state", ["bad-setting", "error"])
+def test_a_unit_that_systemd_refuses_is_there_and_will_not_start_at_boot(state: str) -> None:
+    text = SHOWN.partition("\n\n")[0].replace("loaded", state)
+    assert units(text) == {"ssh.service": Unit(is_there=True, is_active=True, is_enabled=False)}
+
+
 def test_the_command_has_a_place_for_each_unit() -> None:
     assert command("a.service", "b.service").count("%s") == 2
 

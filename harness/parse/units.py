@@ -10,6 +10,8 @@ from harness.parse.excerpt import excerpt
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState")
 # A static unit waits for another one to want it, and what is enabled in /run is forgotten at the boot.
 STARTED_AT_BOOT = {"enabled", "generated", "alias"}
+# It is there, and systemd refuses what somebody wrote into it or into a drop-in: what runs goes on till the next boot.
+BROKEN = {"bad-setting", "error"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,9 @@ def units(text: str) -> dict[str, Unit]:
         if not words.keys() >= set(PROPERTIES):
             raise ObservationError(f"systemctl show: expected {', '.join(PROPERTIES)}, got {excerpt(block)}")
         found[words["Id"]] = Unit(
-            words["LoadState"] == "loaded",
+            words["LoadState"] in {"loaded", *BROKEN},
             words["ActiveState"] == "active",
-            words["UnitFileState"] in STARTED_AT_BOOT,
+            words["UnitFileState"] in STARTED_AT_BOOT and words["LoadState"] not in BROKEN,
             words["LoadState"] == "masked",
         )
     return found
