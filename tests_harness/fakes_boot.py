@@ -13,7 +13,7 @@ from tests_harness.fakes import documented_cluster
 CLUSTER = documented_cluster()
 HUB = CLUSTER.controller.name
 CRONTAB = f"{CRONTABS}pi"
-RUNS = Unit(is_there=True, is_active=True, is_enabled=True)
+RUNS = Unit(is_there=True, is_active=True, is_enabled=True, unmet=())
 # What every Debian has.
 SYSTEM = {"/etc/crontab": File(b"17 * * * * root run-parts /etc/cron.hourly\n", 0o644, "root:root")}
 JOBS = b"# mine\n" + b"".join(f"{job_of(script_of(pipe, CLUSTER))}\n".encode() for pipe in PIPES)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CLUSTER = documented_cluster()
 HUB = CLUSTER.controller.name
-RUNS = Unit(is_there=True, is_active=True, is_enabled=True)
+RUNS = Unit(is_there=True, is_active=True, is_enabled=True, unmet=())
 DAEMON = Daemon("20.10.24+dfsg1", "arm", "json-file", True, True, ("pi", "sudo", "docker"))  # noqa: FBT003
 RULES = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 HALF_A_YEAR = 180 * 86_400

@@ -7,9 +7,9 @@ from harness.steps import fail2ban
 from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, SYSLOG, UNIT
 from harness.steps.fail2ban_look import Daemon, Server, Settings
 
-RUNS = Unit(is_there=True, is_active=True, is_enabled=True)
-STOPPED = Unit(is_there=True, is_active=False, is_enabled=True)
-ABSENT = Unit(is_there=False, is_active=False, is_enabled=False)
+RUNS = Unit(is_there=True, is_active=True, is_enabled=True, unmet=())
+STOPPED = Unit(is_there=True, is_active=False, is_enabled=True, unmet=())
+ABSENT = Unit(is_there=False, is_active=False, is_enabled=False, unmet=())
 SSHD = Settings(5, 120, 600, ("iptables",), "22", (AUTH_LOG,))
 RECIDIVE = Settings(5, 3600, 86_400, ("iptables-allports",), "0:65535", (OWN_LOG,))
 JAILS = {"sshd": SSHD, "recidive": RECIDIVE}

@@ -19,8 +19,8 @@ CLUSTER = documented_cluster()
 HUB = CLUSTER.controller.name
 OWN_LINES = "127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost\n\n127.0.1.1\t{}\n"
 PI = User(Account(1000, 1000, "/home/pi", "/bin/bash"), ("pi", "adm", "sudo"), 1000, ("/bin/sh", "/bin/bash"))
-RUNS = Unit(is_there=True, is_active=True, is_enabled=True)
-ABSENT = Unit(is_there=False, is_active=False, is_enabled=False)
+RUNS = Unit(is_there=True, is_active=True, is_enabled=True, unmet=())
+ABSENT = Unit(is_there=False, is_active=False, is_enabled=False, unmet=())
 RAN = OneShot(
     is_there=True, is_enabled=True, is_masked=False, is_running=False, has_run=True, result="success", status=0
 )

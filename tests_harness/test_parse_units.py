@@ -40,11 +40,11 @@ UnitFileState=masked
 
 def test_each_unit_is_told_apart() -> None:
     assert units(SHOWN) == {
-        "ssh.service": Unit(is_there=True, is_active=True, is_enabled=True),
-        "dhcpcd.service": Unit(is_there=False, is_active=False, is_enabled=False),
-        "cron.service": Unit(is_there=True, is_active=False, is_enabled=False),
-        "apt-daily.service": Unit(is_there=True, is_active=False, is_enabled=False),
-        "ntp.service": Unit(is_there=False, is_active=True, is_enabled=False, is_masked=True),
+        "ssh.service": Unit(is_there=True, is_active=True, is_enabled=True, unmet=()),
+        "dhcpcd.service": Unit(is_there=False, is_active=False, is_enabled=False, unmet=()),
+        "cron.service": Unit(is_there=True, is_active=False, is_enabled=False, unmet=()),
+        "apt-daily.service": Unit(is_there=True, is_active=False, is_enabled=False, unmet=()),
+        "ntp.service": Unit(is_there=False, is_active=True, is_enabled=False, is_masked=True, unmet=()),
     }
 
 
@@ -56,11 +56,55 @@ def test_what_is_masked_until_the_next_boot_starts_then() -> None:
 @pytest.mark.parametrize("state", ["bad-setting", "error"])
 def test_a_unit_that_systemd_refuses_is_there_and_will_not_start_at_boot(state: str) -> None:
     text = SHOWN.partition("\n\n")[0].replace("loaded", state)
-    assert units(text) == {"ssh.service": Unit(is_there=True, is_active=True, is_enabled=False)}
+    assert units(text) == {"ssh.service": Unit(is_there=True, is_active=True, is_enabled=False, unmet=())}
+
+
+# systemd 252, behind the answer above: the words of `systemd-analyze condition` for each unit that has any.
+HELD = """
+Conditions=ssh.service
+/usr/lib/systemd/system/ssh.service:ConditionPathExists=!/etc/ssh/sshd_not_to_be_run
+test.service: ConditionPathExists=!/etc/ssh/sshd_not_to_be_run succeeded.
+Conditions succeeded.
+exit 0
+
+Conditions=cron.service
+/etc/systemd/system/cron.service.d/x.conf: ConditionPathExists = /nowhere
+/etc/systemd/system/cron.service.d/y.conf:ConditionHost=cron
+/etc/systemd/system/cron.service.d/y.conf:AssertPathExists=/etc
+test.service: AssertPathExists=/etc succeeded.
+Asserts succeeded.
+test.service: ConditionHost=cron succeeded.
+test.service: ConditionPathExists=/nowhere failed.
+Conditions failed.
+exit 123
+"""
+
+
+def test_a_condition_that_fails_is_named_with_its_file() -> None:
+    found = units(SHOWN + HELD)
+    assert found["ssh.service"].starts_at_boot
+    why = "ConditionPathExists=/nowhere in /etc/systemd/system/cron.service.d/x.conf"
+    assert found["cron.service"].unmet == (why,)
+    assert found["cron.service"].at_boot == f"no: {why} does not hold"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'Cannot parse "ConditionNonsense=x".\nexit 123',
+        "xargs: systemd-analyze: No such file or directory\nexit 127",
+        "exit 1",
+    ],
+)
+def test_a_condition_that_nobody_could_judge_is_not_taken_for_met(said: str) -> None:
+    with pytest.raises(ObservationError):
+        units(f"{SHOWN}\nConditions=ssh.service\n{said}\n")
 
 
 def test_the_command_has_a_place_for_each_unit() -> None:
-    assert command("a.service", "b.service").count("%s") == 2
+    text = command("a.service", "b.service") % ("a.service", "b.service")
+    assert text.startswith("set -- a.service b.service\n")
+    assert "printf '%s\\n'" in text
 
 
 @pytest.mark.parametrize("text", ["", "Failed to connect to bus", "Id=ssh.service"])

@@ -285,11 +285,15 @@ def test_a_second_starter_is_named_and_left_to_a_person(starters: dict[str, File
 @pytest.mark.parametrize(
     ("unit", "want"),
     [
-        (Unit(is_there=True, is_active=False, is_enabled=True), {"cron runs": ("run",)}),
-        (Unit(is_there=True, is_active=True, is_enabled=False), {"cron starts at boot": ("run",)}),
-        (Unit(is_there=False, is_active=False, is_enabled=False),
+        (Unit(is_there=True, is_active=False, is_enabled=True, unmet=()), {"cron runs": ("run",)}),
+        (Unit(is_there=True, is_active=True, is_enabled=False, unmet=()), {"cron starts at boot": ("run",)}),
+        (Unit(is_there=False, is_active=False, is_enabled=False, unmet=()),
          {"cron starts at boot": ("run", "run"), "cron runs": ("run", "run")}),
-        (Unit(is_there=False, is_active=False, is_enabled=False, is_masked=True),
+        (Unit(is_there=False, is_active=False, is_enabled=False, is_masked=True, unmet=()),
+         {"cron starts at boot": (), "cron runs": ()}),
+        (Unit(is_there=True, is_active=True, is_enabled=True, unmet=("ConditionHost=p9 in /etc/x",)),
+         {"cron starts at boot": ()}),
+        (Unit(is_there=True, is_active=False, is_enabled=True, unmet=("ConditionHost=p9 in /etc/x",)),
          {"cron starts at boot": (), "cron runs": ()}),
     ],
 )  # fmt: skip

@@ -20,9 +20,10 @@ from tests_harness.fakes_docker import DAEMON, RUNS, good_engine
 
 Seen = Mapping[str, engine.State]
 GOOD = good_engine()["p1"]
-ABSENT = Unit(is_there=False, is_active=False, is_enabled=False)
-STOPPED = Unit(is_there=True, is_active=False, is_enabled=True)
-MASKED = Unit(is_there=False, is_active=False, is_enabled=False, is_masked=True)
+ABSENT = Unit(is_there=False, is_active=False, is_enabled=False, unmet=())
+STOPPED = Unit(is_there=True, is_active=False, is_enabled=True, unmet=())
+MASKED = Unit(is_there=False, is_active=False, is_enabled=False, is_masked=True, unmet=())
+HELD = replace(RUNS, unmet=("ConditionHost=p9 in /etc/systemd/system/docker.socket.d/x.conf",))
 JSON = "/etc/docker/daemon.json"
 ROTATION = "logs of containers are bounded"
 
@@ -63,6 +64,11 @@ USER = ("run", "run")
         ),
         pytest.param(
             replace(GOOD, unit=replace(RUNS, is_enabled=False)), {"Docker starts at boot": RUN}, id="not enabled"
+        ),
+        pytest.param(replace(GOOD, unit=HELD), {"Docker starts at boot": ()}, id="a condition does not hold"),
+        pytest.param(
+            replace(GOOD, unit=replace(HELD, is_active=False), daemon=None),
+            {"Docker starts at boot": (), "Docker runs": ()}, id="starting it is of no use",
         ),
         pytest.param(replace(GOOD, config=config("{")), {f"{JSON} can be read": ()}, id="broken, still running"),
         pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd -H fd:// $OPTS ;"),

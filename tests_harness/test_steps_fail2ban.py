@@ -110,6 +110,7 @@ DOCUMENTED = jailfile.with_settings(b"", {"sshd": fail2ban_fixes.SSHD, "recidive
 JOURNAL = {**JAILS, "sshd": replace(SSHD, logs=())}
 DOWN: Daemon = replace(DAEMON, server=None, reaches=None)
 DISABLED = replace(RUNS, is_enabled=False)
+HELD = replace(RUNS, unmet=("ConditionHost=p9 in /etc/x",))
 WRITTEN = (SITE, "reload")
 
 
@@ -126,6 +127,8 @@ WRITTEN = (SITE, "reload")
             id="absent, and no syslog",
         ),
         pytest.param(with_units(DISABLED), {"fail2ban starts at boot"}, ("start",), id="disabled"),
+        pytest.param(with_units(HELD), {"fail2ban starts at boot"}, (), id="a condition does not hold"),
+        pytest.param(with_units(RUNS, HELD), {"sshd's log is kept"}, (), id="one of syslog's does not hold"),
         pytest.param(with_units(STOPPED, daemon=DOWN), {"fail2ban runs"}, ("start",), id="stopped"),
         pytest.param(with_daemon(server=None, reaches=None), {"server answers ping"}, ("restart",), id="hangs"),
         pytest.param(with_sshd(maxretry=3), {"sshd maxretry"}, WRITTEN, id="maxretry"),

@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 GOOD = good_machine("p1")
 NAME = own_name("p1")
 RENAME = ("hostnamectl", "set-hostname", "p1")
+ASIDE = ("mv", "-fT", "--", "/etc/ssh/sshd_not_to_be_run", "/etc/ssh/sshd_not_to_be_run.off")
 ENABLE = ("systemctl", "enable", "--now", "ssh.service")
-STOPPED = Unit(is_there=True, is_active=False, is_enabled=True)
-DISABLED = Unit(is_there=True, is_active=True, is_enabled=False)
-MASKED = Unit(is_there=False, is_active=True, is_enabled=False, is_masked=True)
-RUNS = Unit(is_there=True, is_active=True, is_enabled=True)
+NOT_TO_RUN = "ConditionPathExists=!/etc/ssh/sshd_not_to_be_run in /lib/systemd/system/ssh.service"
+STOPPED = Unit(is_there=True, is_active=False, is_enabled=True, unmet=())
+DISABLED = Unit(is_there=True, is_active=True, is_enabled=False, unmet=())
+MASKED = Unit(is_there=False, is_active=True, is_enabled=False, is_masked=True, unmet=())
+RUNS = Unit(is_there=True, is_active=True, is_enabled=True, unmet=())
+KEPT_OFF = replace(RUNS, unmet=(NOT_TO_RUN,))
+HELD = replace(RUNS, unmet=(NOT_TO_RUN, "ConditionHost=p9 in /etc/systemd/system/ssh.service.d/x.conf"))
 
 
 def judge(seen: Mapping[str, system.State], cluster: Cluster = CLUSTER) -> list[Check]:
@@ -109,6 +113,9 @@ def test_a_good_cluster_holds_on_every_machine() -> None:
         pytest.param(replace(GOOD, ssh=STOPPED),
                      {"ssh server runs"}, id="ssh not running"),
         pytest.param(replace(GOOD, ssh=DISABLED, ssh_socket=RUNS), set(), id="ssh by its socket"),
+        pytest.param(replace(GOOD, ssh=KEPT_OFF), {"ssh server starts at boot"}, id="ssh runs for the last time"),
+        pytest.param(replace(GOOD, ssh=KEPT_OFF, ssh_socket=replace(KEPT_OFF, is_active=False)),
+                     {"ssh server starts at boot"}, id="its socket neither"),
         pytest.param(replace(GOOD, is_writable=False), {"root file system can be written"}, id="read-only"),
         pytest.param(replace(GOOD, space=Space(8 * 10**9, 3 * 10**8, 9, 9)), {"free space on /"}, id="4 % free"),
         pytest.param(replace(GOOD, space=Space(2 * 10**9, 15 * 10**7, 9, 9)), {"free space on /"}, id="150 MB free"),
@@ -140,6 +147,8 @@ def test_a_fault_differs_exactly_there(state: system.State, aspects: set[str]) -
         (replace(GOOD, ssh=DISABLED), "ssh server starts at boot", [ENABLE]),
         (replace(GOOD, ssh=MASKED), "ssh server starts at boot",
          [("systemctl", "unmask", "ssh.service"), ENABLE]),
+        (replace(GOOD, ssh=KEPT_OFF), "ssh server starts at boot", [ASIDE, ENABLE]),
+        (replace(GOOD, ssh=HELD), "ssh server starts at boot", []),
         (replace(GOOD, clock=Reading(7400, 100)), "clock", [("date", "--set=-7 seconds")]),
         (replace(GOOD, clock=Reading(-3600000, 100)), "clock", [("date", "--set=+3600 seconds")]),
     ],

@@ -49,7 +49,7 @@ def observe(node: NodeAccess) -> State:
     return State(
         {path: found[path] for path in paths if path in found},
         {path: file for path, file in found.items() if path not in {*paths, PROGRAM, UNIT}},
-        units.units(node.ask(units.command(CRON), CRON))[CRON],
+        units.units(node.ask(units.command(CRON), CRON, root=True))[CRON],
         {path: found[path] for path in (PROGRAM, UNIT) if path in found},
     )
 
@@ -91,11 +91,15 @@ def _judge_hardened(name: str, state: State, cluster: Cluster) -> Check:
 
 
 def _judge_cron(name: str, cron: Unit) -> Iterator[Check]:
-    unmask = f"`sudo systemctl unmask {CRON}`, if nobody meant it to be off"
+    by_hand = units.BY_HAND if cron.unmet else f"`sudo systemctl unmask {CRON}`, if nobody meant it to be off"
     fix = (
         *(() if cron.is_there else (install(name, "cron", why="run what a boot starts"),)),
         start_now_and_at_boot(name, CRON, "run what a boot starts"),
     )
-    for aspect, is_so in (("cron starts at boot", cron.is_enabled), ("cron runs", cron.is_active)):
-        seen = "yes" if is_so else "masked" if cron.is_masked else "no" if cron.is_there else "not installed"
-        yield expect(name, aspect, want="yes", seen=seen, fix=() if cron.is_masked else fix, by_hand=unmask)
+    why_not = "masked" if cron.is_masked else cron.at_boot if cron.is_there else "not installed"
+    for aspect, is_so in (("cron starts at boot", cron.starts_at_boot), ("cron runs", cron.is_active)):
+        seen = "yes" if is_so else "no" if why_not == "yes" else why_not
+        # It would not start now either.
+        yield expect(
+            name, aspect, want="yes", seen=seen, fix=() if cron.is_masked or cron.unmet else fix, by_hand=by_hand
+        )

@@ -70,10 +70,11 @@ class State:
 def observe(node: NodeAccess) -> State:
     """Ask systemd, the file system, and the engine itself only where it runs: who dials would start it."""
     node.wait(PATIENCE, "Docker to start", STARTED)
-    found = units.units(node.ask(units.command(UNIT, *REQUIRED), UNIT, *REQUIRED))
-    # Masked, what the service requires keeps it from the next start.
+    found = units.units(node.ask(units.command(UNIT, *REQUIRED), UNIT, *REQUIRED, root=True))
+    # Masked, or under a condition that does not hold, what the service requires keeps it from the next start.
     is_kept_off = any(found[name].is_masked for name in REQUIRED)
-    unit = replace(found[UNIT], is_enabled=found[UNIT].is_enabled and not is_kept_off)
+    unmet = tuple(one for name in (UNIT, *REQUIRED) for one in found[name].unmet)
+    unit = replace(found[UNIT], is_enabled=found[UNIT].is_enabled and not is_kept_off, unmet=unmet)
     has_command = node.ask(HAS_COMMAND).strip() == "yes"
     config = node.files(CONFIG).get(CONFIG)
     has_hosts = config is not None and "hosts" in daemon_json.settings(config.content)
@@ -114,15 +115,17 @@ def _judge_unit(name: str, state: State) -> Iterator[Check]:
     by_hand = _obstacle(state)
     fix = () if by_hand else (fixes.start(name),)
     yield expect(
-        name, "Docker starts at boot", want="yes", seen="yes" if state.unit.is_enabled else "no",
-        fix=fix if not state.unit.is_active else (fixes.enable(name),), by_hand=by_hand,
+        name, "Docker starts at boot", want="yes", seen=state.unit.at_boot,
+        fix=fix if state.unit.unmet or not state.unit.is_active else (fixes.enable(name),), by_hand=by_hand,
     )  # fmt: skip
     seen = "yes" if state.unit.is_active else f"no: {state.complaint}" if state.complaint else "no"
     yield expect(name, "Docker runs", want="yes", seen=seen, fix=fix, by_hand=by_hand)
 
 
 def _obstacle(state: State) -> str:
-    """Why it is of no use to start it now."""
+    """Why it is of no use to start it now, or to enable it."""
+    if state.unit.unmet:
+        return units.BY_HAND
     config = state.config.content if state.config else b"{}"
     if daemon_json.complaint(config) or daemon_json.misfit(config):
         return f"mend {CONFIG} first"

@@ -49,7 +49,7 @@ class State:
 def observe(node: NodeAccess) -> State:
     """Ask systemd, the firewall, the running server, and the files by way of fail2ban itself."""
     state = State(
-        units.units(node.ask(units.command(UNIT, SYSLOG), UNIT, SYSLOG)),
+        units.units(node.ask(units.command(UNIT, SYSLOG), UNIT, SYSLOG, root=True)),
         node.files(SITE, IGNORE_SITE, SERVER_SITE, SYSLOG_SITE),
         tuple(path for path in (AUTH_LOG, OWN_LOG) if node.test("test -f %s", path, root=True)),
         node.test(HAS_RULE, f"^[^#]*auth.*{AUTH_LOG}", root=True),
@@ -83,9 +83,9 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
 
 def _judge_unit(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterator[Check]:
     unit = state.units[UNIT]
-    start = (*mend.logs(), *mend.files(), fixes.go(name, fixes.START))
-    yield expect(name, "fail2ban starts at boot", want="yes", seen=_yes(unit.is_enabled), fix=start)
-    yield expect(name, "fail2ban runs", want="yes", seen=_yes(unit.is_active), fix=start)
+    start = () if unit.unmet else (*mend.logs(), *mend.files(), fixes.go(name, fixes.START))
+    for aspect, seen in (("fail2ban starts at boot", unit.at_boot), ("fail2ban runs", _yes(unit.is_active))):
+        yield expect(name, aspect, want="yes", seen=seen, fix=start, by_hand=units.BY_HAND)
     if unit.is_active:
         answer = "pong" if daemon.server else "no answer"
         yield expect(name, "server answers ping", want="pong", seen=answer, fix=(fixes.go(name, fixes.RESTART),))
@@ -98,7 +98,8 @@ def _judge_files(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterato
     )  # fmt: skip
     is_kept = "yes" if mend.reads_journal else _auth_log(state)
     if mend.reads_journal is not None:
-        yield expect(name, "sshd's log is kept", want="yes", seen=is_kept, fix=(*mend.logs(), *mend.syslog()))
+        fix = () if state.units[SYSLOG].unmet else (*mend.logs(), *mend.syslog())
+        yield expect(name, "sshd's log is kept", want="yes", seen=is_kept, fix=fix, by_hand=units.BY_HAND)
     if daemon.reaches is not None and is_kept == "yes":
         fix, by_hand = mend.rules()
         yield expect(name, "jail sshd hears sshd", want="yes", seen=daemon.reaches, fix=fix, by_hand=by_hand)
@@ -118,7 +119,7 @@ def _auth_log(state: State) -> str:
         return "no such file"
     if not syslog.is_active:
         return f"no: {SYSLOG} does not run"
-    return "yes" if syslog.is_enabled else f"no: {SYSLOG} is not enabled"
+    return f"no: {SYSLOG} is not enabled" if not syslog.is_enabled else syslog.at_boot
 
 
 def _own_log(state: State, daemon: Daemon) -> str:

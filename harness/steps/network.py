@@ -50,8 +50,8 @@ class State:
 
 def observe(node: NodeAccess) -> State:
     """Ask iproute2, ping everybody, and read the network configuration files."""
-    shown, routes = node.ask(units.command(*UNITS), *UNITS), ip.routes(node.ask("ip -j -4 route"))
-    enabled = tuple(name for name, unit in units.units(shown).items() if unit.is_enabled)
+    shown, routes = node.ask(units.command(*UNITS), *UNITS, root=True), ip.routes(node.ask("ip -j -4 route"))
+    enabled = tuple(name for name, unit in units.units(shown).items() if unit.starts_at_boot)
     others = [str(node.cluster.address(name)) for name in node.cluster.names if name != node.name]
     return State(
         ip.links(node.ask("ip -j addr")),

@@ -62,7 +62,8 @@ def judge_boot(name: str, wish: Wish, at_boot: AtBoot) -> Check:
     seen = want if is_right else "; ".join(map(_words, at_boot.found)) or "nothing is configured"
     return expect(
         name, f"{wish.interface} after a reboot", want=want, seen=seen, fix=_fix(name, wish, at_boot),
-        by_hand="set it with the tool that manages this machine's network, in one place",
+        by_hand="set it with the tool that manages this machine's network, in one place; one that is not enabled "
+        "or has a condition that does not hold (`systemctl cat`) does not count",
     )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ RELEASE = "/etc/os-release"
 # Not `uname -m`: since March 2023 a 32-bit system on a Pi 4 runs a 64-bit kernel.
 MACHINE = "uname -n && dpkg --print-architecture && getconf LONG_BIT"
 SSH, SSH_SOCKET = "ssh.service", "ssh.socket"
+# Debian's own way to keep it from starting, at the next boot as well: both units say so.
+KEPT_OFF = "/etc/ssh/sshd_not_to_be_run"
 LEAST_SHARE = 5.0  # percent
 LEAST_FREE = 200_000_000
 
@@ -55,7 +57,7 @@ def observe(node: NodeAccess) -> State:
     if RELEASE not in files:
         raise ObservationError(f"{node.name}: {RELEASE} is not there")
     live, architecture, word_size = _machine(node.ask(MACHINE))
-    ssh = units.units(node.ask(units.command(SSH, SSH_SOCKET), SSH, SSH_SOCKET))
+    ssh = units.units(node.ask(units.command(SSH, SSH_SOCKET), SSH, SSH_SOCKET, root=True))
     return State(
         Name(live, files.get(PATH), files.get(HOSTS)),
         os_release.release(files[RELEASE].content.decode(errors="replace")),
@@ -116,14 +118,17 @@ def _judge_image(name: str, state: State, cluster: Cluster) -> Iterator[Check]:
 
 def _judge_ssh(name: str, service: units.Unit, socket: units.Unit) -> Iterator[Check]:
     """By its service, or by the socket that starts it."""
-    allow = Run(name, ("systemctl", "unmask", SSH), "allow the ssh server to start")
-    fix = (
-        *((allow,) if service.is_masked else ()),
+    why = "allow the ssh server to start"
+    mend = (
+        *((Run(name, ("mv", "-fT", "--", KEPT_OFF, f"{KEPT_OFF}.off"), why),) if service.unmet else ()),
+        *((Run(name, ("systemctl", "unmask", SSH), why),) if service.is_masked else ()),
         start_now_and_at_boot(name, SSH, "let people and other machines in"),
     )
-    is_running, is_enabled = service.is_active or socket.is_active, service.is_enabled or socket.is_enabled
-    yield expect(name, "ssh server runs", want="yes", seen="yes" if is_running else "no", fix=fix)
-    yield expect(name, "ssh server starts at boot", want="yes", seen="yes" if is_enabled else "no", fix=fix)
+    fix = mend if all(KEPT_OFF in one for one in service.unmet) else ()
+    is_running = "yes" if service.is_active or socket.is_active else "no"
+    unit = socket if socket.starts_at_boot else service
+    for aspect, seen in (("ssh server runs", is_running), ("ssh server starts at boot", unit.at_boot)):
+        yield expect(name, aspect, want="yes", seen=seen, fix=fix, by_hand=units.BY_HAND)
 
 
 def _judge_disk(name: str, state: State) -> Iterator[Check]:
