@@ -23,11 +23,19 @@ ROOTS = "/var/spool/cron/crontabs/root"
         ("/etc/rc.local", "#!/bin/sh -e\n/home/pi/maj.sh &\nexit 0\n", ["/home/pi/maj.sh &", "exit 0"]),
         ("/etc/systemd/system/maj.service", "[Service]\nExecStart=-/opt/maj\nExecStop=/opt/x\n", ["/opt/maj"]),
         ("/etc/systemd/system/maj.service", "ExecStart=/bin/sh \\\n  -c x\n", ["/bin/sh    -c x"]),
+        ("/etc/systemd/system/maj.service", "ExecStart=/opt/a\nExecStart=\nExecStart=/opt/b\n", ["/opt/b"]),
+        ("/etc/systemd/system/maj.service", "ExecStart=/opt/a\nExecStart=\n", []),
         ("/etc/systemd/system/maj.service", "", []),
     ],
 )
 def test_each_file_says_in_its_own_way_what_a_boot_runs(path: str, text: str, found: list[str]) -> None:
     assert list(commands(path, text)) == found
+
+
+def test_drop_ins_are_read_behind_their_unit_by_the_order_of_names() -> None:
+    unit, foreign = "/etc/systemd/system/cron-x.service", "/etc/systemd/system/cron.service.d/x.conf"
+    texts = {f"{unit}.d/b.conf": "b", ROOTS: "r", f"{unit}.d/a.conf": "a", unit: "u", foreign: "f"}
+    assert startup.with_drop_ins(texts) == {ROOTS: "r", unit: "u\na\nb"}
 
 
 @pytest.mark.parametrize(

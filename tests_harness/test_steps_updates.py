@@ -86,6 +86,36 @@ def test_a_fault_differs_exactly_there(at_boot: AtBoot, want: set[str]) -> None:
     assert aspects(at_boot) == want
 
 
+def with_drop_in(text: str, **changes: object) -> AtBoot:
+    drop_in = {f"{UNIT_PATH}.d/x.conf": File(text.encode(), 0o644, "root:root")}
+    return replace(AT_BOOT, starters=(), files=FILES | drop_in, **changes)  # type: ignore[arg-type]
+
+
+OVERRULED = "[Service]\nExecStart=\nExecStart=/bin/true\n"
+
+
+@pytest.mark.parametrize(
+    ("at_boot", "said"),
+    [
+        pytest.param(with_drop_in(OVERRULED), f"{UNIT_PATH}.d/x.conf", id="another command"),
+        pytest.param(with_drop_in(OVERRULED, run=LOOSE), f"{UNIT_PATH}.d/x.conf", id="another, not enabled"),
+        pytest.param(with_drop_in("[Unit]\nConditionHost=p9\n"), f"{UNIT_PATH}.d/x.conf", id="a condition"),
+        pytest.param(replace(AT_BOOT, starters=()), f"what `systemctl cat {UNIT}` shows", id="one from elsewhere"),
+    ],
+)
+def test_what_keeps_our_unit_from_its_script_is_named_and_left_to_a_person(at_boot: AtBoot, said: str) -> None:
+    (check,) = [check for check in judge(at_boot) if not check.holds]
+    assert (check.aspect, check.fix) == ("every boot updates", ())
+    assert f" {said} " in check.by_hand
+
+
+def test_a_drop_in_that_leaves_the_command_alone_is_in_nobodys_way() -> None:
+    assert aspects(replace(with_drop_in("[Service]\nNice=10\n"), starters=AT_BOOT.starters)) == set()
+    (enable,) = actions(judge(with_drop_in("[Service]\nNice=10\n", run=LOOSE)))
+    assert isinstance(enable, Run)
+    assert enable.argv == ENABLE
+
+
 def test_from_nothing_two_files_are_written_and_the_unit_is_enabled_but_not_run() -> None:
     script, unit, enable = actions(judge(AtBoot((), {}, ABSENT, is_new=False)))
     assert isinstance(script, Write)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CRONTABS = "/var/spool/cron/crontabs/"
 # Where a cron job, a unit or a boot script may stand that a person wrote.
-PATTERNS = (f"{CRONTABS}*", "/etc/crontab", "/etc/cron.d/*", "/etc/rc.local", "/etc/systemd/system/*.service")
+UNITS = ("/etc/systemd/system/*.service", "/etc/systemd/system/*.service.d/*.conf")
+PATTERNS = (f"{CRONTABS}*", "/etc/crontab", "/etc/cron.d/*", "/etc/rc.local", *UNITS)
 AT_REBOOT = re.compile(r"\s*@reboot\s+(\S.*)")
-EXEC_START = re.compile(r"\s*ExecStart\s*=\s*[-@:+!]*(\S.*)")
+EXEC_START = re.compile(r"\s*ExecStart\s*=\s*[-@:+!]*(.*)")
+DROP_IN = re.compile(r"(.*\.service)\.d/[^/]*\.conf")
 CRON_NAME = re.compile(r"[A-Za-z0-9_-]+")
 CONTINUED = re.compile(r"\\\r?\n")
 PATH = re.compile(r"(?<![^\s'\"=(;&|])(~?/[A-Za-z0-9_./+-]*[A-Za-z0-9_+-])")
@@ -25,11 +31,21 @@ def commands(path: str, text: str) -> tuple[str, ...]:
     said = text.split("\n") if needs_cron(path) else CONTINUED.sub(" ", text).splitlines()
     lines = [line for line in said if not line.lstrip().startswith("#")]
     if path.endswith(".service"):
-        return _matches(EXEC_START, lines)
+        return _executed(_matches(EXEC_START, lines))
     if path == "/etc/rc.local":
         return tuple(line.strip() for line in lines if line.strip())
     found = _matches(AT_REBOOT, lines)
     return tuple(re.sub(r"(?<![^\s'\"])~/", f"{_home(path)}/", command) for command in found)
+
+
+def with_drop_ins(texts: Mapping[str, str]) -> dict[str, str]:
+    """Each file by its path, a unit together with its drop-ins: systemd reads them behind it, by the order of names."""
+    said = {path: [text] for path, text in texts.items() if not DROP_IN.fullmatch(path)}
+    for path in sorted(texts):
+        match = DROP_IN.fullmatch(path)
+        if match and match[1] in said:
+            said[match[1]].append(texts[path])
+    return {path: "\n".join(parts) for path, parts in said.items()}
 
 
 def is_run(path: str, mode: int) -> bool:
@@ -59,6 +75,12 @@ def _home(path: str) -> str:
     """The home of the user whose crontab this is; that of root for the files of the system."""
     user = PurePosixPath(path).name if path.startswith(CRONTABS) else "root"
     return "/root" if user == "root" else f"/home/{user}"
+
+
+def _executed(said: tuple[str, ...]) -> tuple[str, ...]:
+    """An empty ExecStart= takes back all that was said before (systemd.service(5))."""
+    last = max((place for place, command in enumerate(said, 1) if not command), default=0)
+    return said[last:]
 
 
 def _matches(pattern: re.Pattern[str], lines: list[str]) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class State:
 def observe(node: NodeAccess) -> State:
     """Read the scripts, every crontab and rc.local; ask systemd about cron."""
     paths = [script_of(pipe, node.cluster) for pipe in PIPES]
-    places = tuple(pattern for pattern in startup.PATTERNS if not pattern.endswith(".service"))
+    places = tuple(pattern for pattern in startup.PATTERNS if pattern not in startup.UNITS)
     found = node.files(*places, *paths, PROGRAM, UNIT)
     return State(
         {path: found[path] for path in paths if path in found},

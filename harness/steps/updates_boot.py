@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 UNIT = "clusterhat-update.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
+DROP_INS = f"{UNIT_PATH}.d/*.conf"
 SCRIPT_PATH = "/usr/local/sbin/clusterhat-update"
 TRIES, PAUSE = 20, 15  # seconds
 # network-online.target says little: dhcpcd in the background (-b, as on CNAT) reaches it before there is a lease, and a
@@ -78,7 +79,7 @@ class Starter:
 
 @dataclass(frozen=True)
 class AtBoot:
-    """What starts updates, the two files of our own way (where they are), and how the last run of a unit ended.
+    """What starts updates, the files of our own way (where they are), and how the last run of a unit ended.
 
     `run` is of the first starter's unit, or of ours. `is_new` says that this was enabled since the last boot.
     """
@@ -95,11 +96,12 @@ def observe_boot(node: NodeAccess) -> AtBoot:
     texts = {
         path: file.content.decode(errors="replace") for path, file in files.items() if startup.is_run(path, file.mode)
     }  # fmt: skip
-    commands = [(path, command) for path, text in texts.items() for command in startup.commands(path, text)]
+    units_whole = startup.with_drop_ins(texts)
+    commands = [(path, command) for path, text in units_whole.items() for command in startup.commands(path, text)]
     scripts = sorted({script for _, command in commands for script in startup.scripts(command)})
     updating = _which_update(node, scripts)
     starters = _started(node, [one for path, command in commands if (one := _starter(path, command, updating))])
-    wanted = node.files(SCRIPT_PATH, UNIT_PATH, *(one.script for one in starters if one.script))
+    wanted = node.files(SCRIPT_PATH, UNIT_PATH, DROP_INS, *(one.script for one in starters if one.script))
     unit = starters[0].unit if starters and starters[0].unit else UNIT
     run = oneshot.oneshot(node.ask(oneshot.COMMAND, unit))
     return AtBoot(starters, wanted, run, run.is_enabled and _is_new(node, unit))
@@ -123,12 +125,12 @@ def _starter(path: str, command: str, updating: set[str]) -> Starter | None:
 
 
 def _started(node: NodeAccess, starters: list[Starter]) -> tuple[Starter, ...]:
-    """Those that the next boot will really start: by an enabled unit, their own or cron's. Ours comes first."""
+    """Those that the next boot will really start: by a unit that it starts, their own or cron's. Ours comes first."""
     names = sorted({one.unit for one in starters if one.unit})
     asked = (*names, *((CRON,) if any(startup.needs_cron(one.path) for one in starters) else ()))
-    known = units.units(node.ask(units.command(*asked), *asked)) if asked else {}
-    enabled = {unit for unit, seen in known.items() if seen.is_enabled}
-    found = [one for one in starters if (one.unit or (CRON if startup.needs_cron(one.path) else "")) in {"", *enabled}]
+    known = units.units(node.ask(units.command(*asked), *asked, root=True)) if asked else {}
+    started = {unit for unit, seen in known.items() if seen.starts_at_boot}
+    found = [one for one in starters if (one.unit or (CRON if startup.needs_cron(one.path) else "")) in {"", *started}]
     return tuple(sorted(found, key=lambda one: (one.unit != UNIT, not one.unit, one.path)))
 
 
@@ -148,17 +150,41 @@ def judge_boot(name: str, seen: AtBoot) -> Iterator[Check]:
     # A person's own way is as good as ours; where there is none, ours is set up or completed.
     script = starter.script if starter else SCRIPT_PATH
     yield _judge_script(name, script, seen.files)
-    yield expect(
-        name, "every boot updates", want="yes", seen="yes" if starter else _nothing(seen),
-        fix=(
-            # A masked unit is a link to /dev/null, so it must go before the file comes.
-            *((Run(name, ("systemctl", "unmask", UNIT), "allow the update to start"),) if seen.run.is_masked else ()),
-            *_written(name, UNIT_PATH, seen.files.get(UNIT_PATH), UNIT_TEXT, 0o644),
-            Run(name, ("systemctl", "enable", UNIT), "update at every boot"),
-        ),
-    )  # fmt: skip
+    yield _judge_start(name, seen)
     if starter:
         yield _judge_run(name, starter, seen)
+
+
+def _judge_start(name: str, seen: AtBoot) -> Check:
+    fix = (
+        # A masked unit is a link to /dev/null, so it must go before the file comes.
+        *((Run(name, ("systemctl", "unmask", UNIT), "allow the update to start"),) if seen.run.is_masked else ()),
+        *_written(name, UNIT_PATH, seen.files.get(UNIT_PATH), UNIT_TEXT, 0o644),
+        Run(name, ("systemctl", "enable", UNIT), "update at every boot"),
+    )
+    where = ", ".join(_drop_ins(seen)) or f"what `systemctl cat {UNIT}` shows"
+    return expect(
+        name, "every boot updates", want="yes", seen="yes" if seen.starters else _nothing(seen),
+        fix=() if _is_held(seen) else fix,
+        by_hand=f"a command or a condition in {where} keeps {SCRIPT_PATH} from being run: take it out, if nobody means "
+        "it, and `sudo systemctl daemon-reload`",
+    )  # fmt: skip
+
+
+def _drop_ins(seen: AtBoot) -> dict[str, str]:
+    return {
+        path: seen.files[path].content.decode(errors="replace")
+        for path in sorted(seen.files) if path.startswith(f"{UNIT_PATH}.d/")
+    }  # fmt: skip
+
+
+def _is_held(seen: AtBoot) -> bool:
+    """Whether our own files, written and enabled, start nothing all the same."""
+    if SCRIPT_PATH not in startup.commands(UNIT_PATH, "\n".join((UNIT_TEXT, *_drop_ins(seen).values()))):
+        return True
+    script, unit = seen.files.get(SCRIPT_PATH), seen.files.get(UNIT_PATH)
+    is_update = script is not None and startup.is_update(script.content.decode(errors="replace"))
+    return seen.run.is_enabled and is_update and unit is not None and unit.content == UNIT_TEXT.encode()
 
 
 def _judge_script(name: str, script: str | None, files: Mapping[str, File]) -> Check:
