@@ -32,5 +32,5 @@ def with_crontab(content: bytes, mode: int = 0o600, owner: str = "pi:crontab") -
 def good_boot() -> dict[str, boot.State]:
     """Three scripts and three lines on each node, none on the controller, and cron everywhere."""
     scripts = {script_of(pipe, CLUSTER): start_script(pipe) for pipe in PIPES}
-    node = boot.State(scripts, with_crontab(JOBS), RUNS)
-    return {HUB: boot.State({}, SYSTEM, RUNS)} | {each.name: node for each in CLUSTER.nodes}
+    node = boot.State(scripts, with_crontab(JOBS), RUNS, absent=())
+    return {HUB: boot.State({}, SYSTEM, RUNS, absent=())} | {each.name: node for each in CLUSTER.nodes}

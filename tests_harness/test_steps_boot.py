@@ -13,6 +13,7 @@ from harness.node import File
 from harness.parse.startup import CRONTABS
 from harness.parse.units import Unit
 from harness.steps import boot
+from harness.steps.boot_interpreters import programs
 from harness.steps.boot_scripts import PIPES, TEXT, script_of, volume_of
 from harness.steps.pipes_hardened import PROGRAM, UNIT
 from tests_harness.fakes_boot import CLUSTER, CRONTAB, HUB, JOBS, SYSTEM, good_boot, start_script, with_crontab
@@ -33,6 +34,7 @@ UNDERSTANDS, ENDED, ACCEPTS = (
 ALL_START = {f"a boot starts start_{pipe}.sh" for pipe in PIPES}
 RC = "/etc/rc.local"
 LOOP = TEXT.format(volume=volume_of(CLUSTER), pipe=PRIMES).encode()
+OWN_LOOP = LOOP + b"# mine\n"
 
 
 def judge(state: boot.State) -> list[Check]:
@@ -49,7 +51,8 @@ def seen(state: boot.State, aspect: str) -> str:
 
 def with_script(content: bytes | None, mode: int = 0o755, owner: str = "pi:pi") -> boot.State:
     others = {path: file for path, file in GOOD.scripts.items() if path != SCRIPT}
-    return replace(GOOD, scripts=others if content is None else others | {SCRIPT: File(content, mode, owner)})
+    scripts = others if content is None else others | {SCRIPT: File(content, mode, owner)}
+    return replace(GOOD, scripts=scripts, absent=("/bin/bsh", "bsh"))
 
 
 def with_jobs(content: bytes, mode: int = 0o600, owner: str = "pi:crontab") -> boot.State:
@@ -129,6 +132,10 @@ def test_a_script_that_starts_a_unit_that_is_gone_starts_nothing(missing: tuple[
         pytest.param(with_script(LOOP, 0o755, "root:root"), set(), id="of root, but all may run it"),
         pytest.param(with_script(LOOP, 0o750, "root:pi"), set(), id="of the user's group"),
         pytest.param(with_script(LOOP.replace(b"/home/pi/webVolume/", b"")), set(), id="a relative name"),
+        pytest.param(with_script(LOOP.replace(b"\n", b"\r\n")), {LISTENS}, id="the documented one, from Windows"),
+        pytest.param(with_script(LOOP.replace(b"/bash", b"/bsh")), {LISTENS}, id="by a program that is not there"),
+        pytest.param(with_script(LOOP.replace(b"/bash", b"/bsh"), 0o644), {LISTENS, MAY_RUN}, id="nor executable"),
+        pytest.param(with_script(LOOP.replace(b"/bin/bash", b"/usr/bin/env bash")), set(), id="by env"),
     ],
 )  # fmt: skip
 def test_a_script_differs_exactly_there_and_one_write_mends_it(state: boot.State, want: set[str]) -> None:
@@ -147,13 +154,31 @@ def test_a_script_differs_exactly_there_and_one_write_mends_it(state: boot.State
                      id="a longer name"),
         pytest.param(b"#!/bin/bash\n./start_pipe_module_nb_premiers.sh\n", f"nothing: it does not name {PRIMES}",
                      id="only itself"),
-        pytest.param(LOOP.replace(b"\n", b"\r\n"), "nothing: a CR ends its first line", id="from Windows"),
+        pytest.param(OWN_LOOP.replace(b"\n", b"\r\n"), "nothing: a CR ends its first line", id="from Windows"),
+        pytest.param(OWN_LOOP.replace(b"/bash", b"/bsh"), "nothing: its first line names /bin/bsh, which is not there",
+                     id="by a program that is not there"),
+        pytest.param(OWN_LOOP.replace(b"/bin/bash", b"/usr/bin/env bsh"), "nothing: its first line names bsh",
+                     id="by one that env does not find"),
     ],
 )  # fmt: skip
 def test_what_a_person_wrote_is_left_to_him(content: bytes, says: str) -> None:
     state = with_script(content)
     assert aspects(state) == {LISTENS: ()}
     assert seen(state, LISTENS).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("first", "found"),
+    [
+        ("#!/bin/bash", ("/bin/bash",)), ("#! /bin/sh -e ", ("/bin/sh",)), ("#!\t/bin/sh\t-e", ("/bin/sh",)),
+        ("#!bash", ("./bash",)), ("#!/usr/bin/env bash", ("/usr/bin/env", "bash")), ("", ()), ("#!", ()), ("#! ", ()),
+        ("#!/usr/bin/env bash -x", ("/usr/bin/env", "bash -x")), ("#!/usr/bin/env", ("/usr/bin/env",)),
+        ("#!/usr/bin/env -S A=b bash -x", ("/usr/bin/env", "bash")), ("# !/bin/sh", ()),
+        ("#!/usr/bin/env -S", ("/usr/bin/env", "-S")),
+    ],
+)  # fmt: skip
+def test_a_first_line_names_its_programs(first: str, found: tuple[str, ...]) -> None:
+    assert programs(f"{first}\n#!/bin/false\n".encode()) == found
 
 
 def test_a_missing_first_line_is_added_and_the_rest_kept() -> None:
@@ -305,7 +330,7 @@ def test_cron_must_run_now_and_at_boot(unit: Unit, want: dict[str, tuple[str, ..
 
 
 def test_a_listener_on_the_controller_is_named_and_decides_nothing() -> None:
-    state = boot.State({}, with_crontab(JOBS), GOOD.cron)
+    state = boot.State({}, with_crontab(JOBS), GOOD.cron, absent=())
     (check,) = boot.judge({HUB: state}, CLUSTER)
     assert (check.holds, check.level, check.seen) == (False, "advice", CRONTAB)
 

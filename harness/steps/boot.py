@@ -11,6 +11,7 @@ from harness.node import File
 from harness.parse import startup, units
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
+from harness.steps.boot_interpreters import observe_absent
 from harness.steps.boot_jobs import judge_jobs, starters_of
 from harness.steps.boot_scripts import PIPES, judge_script, script_of
 from harness.steps.pipes_hardened import PROGRAM, UNIT, is_hardened
@@ -32,13 +33,15 @@ CRON = "cron.service"
 class State:
     """The start scripts and the files that start programs at boot, by path; and the unit of cron.
 
-    `hardened` are the program and the unit of the listener without `eval`, where they are there.
+    `absent` are the programs that are to run a script, and are not there. `hardened` are the program and the unit of
+    the listener without `eval`, where they are there.
     """
 
     scripts: dict[str, File]
     starters: dict[str, File]
     cron: Unit
     hardened: dict[str, File] = field(default_factory=dict)
+    absent: tuple[str, ...] = field(kw_only=True)
 
 
 def observe(node: NodeAccess) -> State:
@@ -46,11 +49,13 @@ def observe(node: NodeAccess) -> State:
     paths = [script_of(pipe, node.cluster) for pipe in PIPES]
     places = tuple(pattern for pattern in startup.PATTERNS if pattern not in startup.UNITS)
     found = node.files(*places, *paths, PROGRAM, UNIT)
+    scripts = {path: found[path] for path in paths if path in found}
     return State(
-        {path: found[path] for path in paths if path in found},
+        scripts,
         {path: file for path, file in found.items() if path not in {*paths, PROGRAM, UNIT}},
         units.units(node.ask(units.command(CRON), CRON, root=True))[CRON],
         {path: found[path] for path in (PROGRAM, UNIT) if path in found},
+        absent=observe_absent(node, scripts.values()),
     )
 
 
@@ -61,7 +66,8 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
             yield _judge_other(name, state, cluster)
             continue
         for pipe in PIPES:
-            yield from judge_script(name, pipe, state.scripts.get(script_of(pipe, cluster)), cluster)
+            script = state.scripts.get(script_of(pipe, cluster))
+            yield from judge_script(name, pipe, script, cluster, state.absent)
         if any(map(is_hardened, state.scripts.values())):
             yield _judge_hardened(name, state, cluster)
         yield from judge_jobs(name, state.starters, cluster)

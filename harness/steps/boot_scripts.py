@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from harness.model import Action, Check, Write
 from harness.step import expect
+from harness.steps.boot_interpreters import programs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from harness.inventory import Cluster
     from harness.node import File
@@ -46,9 +47,9 @@ def script_of(pipe: str, cluster: Cluster) -> str:
     return f"{volume_of(cluster)}/repoBashScripts/start_{pipe}.sh"
 
 
-def complaint_of(pipe: str, file: File | None, cluster: Cluster) -> str:
-    """Why this script starts no listener on its pipe; empty where it does."""
-    wrong = _wrong(pipe, file)
+def complaint_of(pipe: str, file: File | None, cluster: Cluster, absent: Collection[str]) -> str:
+    """Why this script starts no listener on its pipe; empty where it does. `absent` programs are not there."""
+    wrong = _wrong(pipe, file, absent)
     return wrong or ("" if file is None or _may_run(file, cluster.os.user) else f"on nothing: {_rights(file)}")
 
 
@@ -61,11 +62,12 @@ def _ours(pipe: str, cluster: Cluster) -> bytes:
     return TEXT.format(volume=volume_of(cluster), pipe=pipe).encode()
 
 
-def judge_script(name: str, pipe: str, file: File | None, cluster: Cluster) -> Iterator[Check]:
+def judge_script(name: str, pipe: str, file: File | None, cluster: Cluster, absent: Collection[str]) -> Iterator[Check]:
     """That it listens on its pipe and may be run; and, as advice, that nobody else may change it."""
     user, path = cluster.os.user, script_of(pipe, cluster)
-    short, wrong = path.rpartition("/")[2], _wrong(pipe, file)
-    fix, by_hand = mend_script(name, pipe, file, cluster), f"it is not empty: read it, and have it listen on {pipe}"
+    short, wrong = path.rpartition("/")[2], _wrong(pipe, file, absent)
+    fix = mend_script(name, pipe, file, cluster, absent)
+    by_hand = f"it is not empty: read it, and have it listen on {pipe}, run by a program that is there (#!/bin/bash)"
     yield expect(name, f"{short} listens", want=f"on {pipe}", seen=wrong or f"on {pipe}", fix=fix, by_hand=by_hand)
     if file is None:
         return
@@ -89,7 +91,7 @@ def judge_script(name: str, pipe: str, file: File | None, cluster: Cluster) -> I
     )  # fmt: skip
 
 
-def _wrong(pipe: str, file: File | None) -> str:
+def _wrong(pipe: str, file: File | None, absent: Collection[str]) -> str:
     """Why a boot would not start the listener of this pipe with it; empty where it would."""
     if file is None:
         return "no such file"
@@ -101,7 +103,10 @@ def _wrong(pipe: str, file: File | None) -> str:
         return f"on {other}" if other else f"nothing: it does not name {pipe}"
     if not first.startswith(b"#!"):
         return "nothing: its first line is no #!"
-    return "nothing: a CR ends its first line, so there is no such interpreter" if first.endswith(b"\r") else ""
+    if first.endswith(b"\r"):
+        return "nothing: a CR ends its first line, so there is no such interpreter"
+    lacking = [program for program in programs(file.content) if program in absent]
+    return f"nothing: its first line names {lacking[0]}, which is not there" if lacking else ""
 
 
 def _is_known(pipe: str, code: bytes) -> bool:
@@ -125,19 +130,28 @@ def _may_run(file: File, user: str) -> bool:
     return file.mode >> shift & RUN_IT == RUN_IT
 
 
-def mend_script(name: str, pipe: str, file: File | None, cluster: Cluster) -> tuple[Action, ...]:
-    """One write for all that we may change: what a person wrote is kept, but for a first line that is missing."""
+def mend_script(
+    name: str, pipe: str, file: File | None, cluster: Cluster, absent: Collection[str]
+) -> tuple[Action, ...]:
+    """One write for all that we may change: what a person wrote is kept, but for a first line that is missing.
+
+    The documented script is written anew where only what runs it and the ends of its lines are others.
+    """
     user, path, ours = cluster.os.user, script_of(pipe, cluster), _ours(pipe, cluster)
     if file is None:
         return (Write(name, path, None, ours, f"listen on {pipe} (runbook L615)", MODE, f"{user}:{user}"),)
     before, code = file.content, _code(file.content)
-    if not code.strip():
+    if not code.strip() or (_wrong(pipe, file, absent) and _below_first(before) == _below_first(ours)):
         after = ours
-    elif not _names(pipe, code) or before.partition(b"\n")[0].endswith(b"\r"):
+    elif not _names(pipe, code) or (_wrong(pipe, file, absent) and before.startswith(b"#!")):
         return ()
     else:
         after = before if before.startswith(b"#!") else b"#!/bin/bash\n" + before
     return (Write(name, path, before, after, f"listen on {pipe} (runbook L615)", file.mode | 0o555),)
+
+
+def _below_first(content: bytes) -> bytes:
+    return content.replace(b"\r\n", b"\n").partition(b"\n")[2]
 
 
 def _rights(file: File) -> str:

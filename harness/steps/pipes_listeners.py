@@ -123,8 +123,9 @@ def _mended(name: str, pipe: str, state: State, cluster: Cluster) -> tuple[Actio
     """The start script if it starts nothing, and one listener by it; () where a person's would be ended."""
     found = state.pipes[pipe].listeners
     script = state.files.get(script_of(pipe, cluster))
-    scripts = mend_script(name, pipe, script, cluster) if complaint_of(pipe, script, cluster) else ()
-    if complaint_of(pipe, script, cluster) and not scripts:
+    why = complaint_of(pipe, script, cluster, state.absent)
+    scripts = mend_script(name, pipe, script, cluster, state.absent) if why else ()
+    if why and not scripts:
         return ()
     if not found:
         return () if state.pipes[pipe].is_heard else (*scripts, listen(name, pipe, (), cluster))
@@ -138,7 +139,7 @@ def _mended(name: str, pipe: str, state: State, cluster: Cluster) -> tuple[Actio
 
 def _by_hand(pipe: str, state: State, cluster: Cluster) -> str:
     script = state.files.get(script_of(pipe, cluster))
-    why = complaint_of(pipe, script, cluster)
+    why = complaint_of(pipe, script, cluster, state.absent)
     if why:
         return f"see step boot: start_{pipe}.sh listens {why}"
     numbers = [one.name.partition(":")[0] for one in state.pipes[pipe].listeners if not is_ours(pipe, one, cluster)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness import probe_pipes
 from harness.errors import ObservationError
 from harness.node import File
+from harness.steps.boot_interpreters import observe_absent
 from harness.steps.boot_scripts import PIPES, script_of, volume_of
 from harness.steps.pipes_hardened import PROGRAM, UNIT
 
@@ -86,6 +87,7 @@ class Container:
 class State:
     """The pipes of one machine. `entries` maps the folders ("": the shared one) to what is there; `files` are scripts.
 
+    `absent` are the programs that are to run one of these, and are not there.
     On a machine without web tasks only `listeners` is filled.
     """
 
@@ -94,6 +96,7 @@ class State:
     containers: tuple[Container, ...] = ()
     files: dict[str, File] = field(default_factory=dict)
     strays: dict[str, tuple[Listener, ...]] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
 
 def is_web(name: str, cluster: Cluster) -> bool:
@@ -102,7 +105,7 @@ def is_web(name: str, cluster: Cluster) -> bool:
 
 
 def look(node: NodeAccess) -> State:
-    """Everything of one machine, in two questions."""
+    """Everything of one machine, in few questions."""
     cluster = node.cluster
     if not is_web(node.name, cluster):
         found = _probe(node, [])
@@ -111,10 +114,12 @@ def look(node: NodeAccess) -> State:
     found = _probe(node, containers)
     pipes = {name: _pipe(found["pipes"][name], found["live"].get(name)) for name in PIPES}
     _refuse_busy(node.name, pipes)
+    paths = [script_of(pipe, cluster) for pipe in PIPES]
+    files = node.files(*paths, PROGRAM, UNIT)
     return State(
         {name: Entry(**one) for name, one in found["entries"].items()}, pipes,
         tuple(Container(one["id"], one["service"], tuple(found["foreign"][one["id"]])) for one in containers),
-        node.files(*(script_of(pipe, cluster) for pipe in PIPES), PROGRAM, UNIT),
+        files, absent=observe_absent(node, [files[path] for path in paths if path in files]),
     )  # fmt: skip
 
 
