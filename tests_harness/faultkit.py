@@ -6,6 +6,7 @@ whatever an earlier fault left behind shows there, and `prove_nothing_is_left` e
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,18 @@ class Fault:
 def at(step: str, node: str, *aspects: str) -> frozenset[Where]:
     """Aspects of one place."""
     return frozenset((step, node, aspect) for aspect in aspects)
+
+
+def drop_in(unit: str, *lines: str) -> str:
+    """Shell text that gives a unit a drop-in for the next boot; systemd itself is not told."""
+    folder = f"/etc/systemd/system/{unit}.d"
+    return f"mkdir -p {folder}; printf '%s\\n' {' '.join(map(shlex.quote, lines))} > {folder}/damage.conf"
+
+
+def without(unit: str) -> str:
+    """Shell text that takes this drop-in away."""
+    folder = f"/etc/systemd/system/{unit}.d"
+    return f"rm {folder}/damage.conf; rmdir --ignore-fail-on-non-empty {folder}; systemctl daemon-reload"
 
 
 def on(lab: Lab, node: str, script: str, limit: float = 60) -> str:

@@ -22,6 +22,7 @@ from harness.session import open_connections
 from harness.steps import boot
 from harness.steps.boot_scripts import PIPES
 from tests_harness.appkit import Machine
+from tests_harness.faultkit import drop_in, without
 from tests_harness.labkit import LAB_NAME
 from tests_harness.pipekit import APP
 
@@ -126,6 +127,18 @@ FAULTS = {
     ),
     "a script may not be executed": Fault(f"chmod 644 {FIRST}", (f"start_{PIPES[0]}.sh may be run by pi",)),
     "cron is off": Fault("systemctl disable --now cron", ("cron starts at boot", "cron runs")),
+    "cron runs for the last time": Fault(
+        drop_in("cron.service", "[Unit]", "ConditionPathExists=/nowhere"), ("cron starts at boot",),
+        undo=without("cron.service"),
+    ),
+    "a script by a program that is not there": Fault(
+        f"sed -i '1s|.*|#!/usr/bin/bsh|' {FIRST}", (f"start_{PIPES[0]}.sh listens",)
+    ),
+    "a script from Windows": Fault(f"sed -i 's/$/\\r/' {FIRST}", (f"start_{PIPES[0]}.sh listens",)),
+    "a script of a person's by a program that is not there": Fault(
+        f"cp -p {FIRST} /root/kept; sed -i '1s|.*|#!/usr/bin/env bsh|; $s/$/ # mine/' {FIRST}",
+        (f"start_{PIPES[0]}.sh listens",), undo=f"mv /root/kept {FIRST}",
+    ),
 }  # fmt: skip
 
 

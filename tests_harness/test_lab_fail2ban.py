@@ -10,7 +10,7 @@ import pytest
 from harness.model import Verdict
 from harness.steps.fail2ban_fixes import AUTH_LOG, OWN_LOG, SITE, SYSLOG_SITE
 from tests_harness import labkit
-from tests_harness.faultkit import Fault, Where, go, on, prove, prove_nothing_is_left
+from tests_harness.faultkit import Fault, Where, drop_in, go, on, prove, prove_nothing_is_left, without
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +111,10 @@ FAULTS = {
     "no syslog any more, as on Debian 12": fault(
         f"apt-get -q -y remove rsyslog; rm {AUTH_LOG}", TESTED, "sshd's log is kept",
         after="apt-get -q -y install rsyslog; logger -p auth.info hello; sleep 1",
+    ),
+    "it runs for the last time": fault(
+        drop_in("fail2ban.service", "[Unit]", "ConditionPathExists=/nowhere"), "fail2ban starts at boot",
+        undo=without("fail2ban.service"), is_unseen=True,
     ),
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from harness.model import Mode, Place, Verdict
 from harness.reach import find_cluster
 from harness.session import Request, open_connections, run_live
 from tests_harness import labkit
+from tests_harness.faultkit import drop_in, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +72,10 @@ FAULTS = {
     "engine: masked": engine(
         "p3", "systemctl -q disable --now docker.socket docker.service; systemctl -q mask docker.service",
         "Docker starts at boot", "Docker runs",
+    ),
+    "engine: its socket does not start any more": engine(
+        "p4", drop_in("docker.socket", "[Unit]", "ConditionPathExists=/nowhere"), "Docker starts at boot",
+        undo=without("docker.socket"),
     ),
     "engine: removed": engine(
         "p4", "systemctl -q stop docker.socket docker; apt-get -q -y remove docker.io", "Docker is installed"

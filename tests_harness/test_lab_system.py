@@ -8,7 +8,7 @@ import pytest
 
 from harness.lab import NODES
 from harness.model import Verdict
-from tests_harness.faultkit import Fault, at, go, on, prove, prove_nothing_is_left
+from tests_harness.faultkit import Fault, at, drop_in, go, on, prove, prove_nothing_is_left, without
 
 if TYPE_CHECKING:
     from harness.lab import Lab
@@ -94,6 +94,25 @@ FAULTS = {
         "updates", "p2", "sed -i.away '/^Package: less$/,/^$/s/^Status: .*/Status: install reinstreq half-installed/'"
         " /var/lib/dpkg/status", "every package is whole",
         undo="mv /var/lib/dpkg/status.away /var/lib/dpkg/status",
+    ),
+    "sshd runs for the last time": fault(
+        "system", "p2", "touch /etc/ssh/sshd_not_to_be_run", "ssh server starts at boot",
+        after="rm /etc/ssh/sshd_not_to_be_run.off", is_unseen=True,
+    ),
+    "sshd starts on another machine only": fault(
+        "system", "p3", drop_in("ssh.service", "[Unit]", "ConditionHost=p9"), "ssh server starts at boot",
+        undo=without("ssh.service"), is_unseen=True,
+    ),
+    "a drop-in runs another command": fault(
+        "updates", "cnat", drop_in(UNIT, "[Service]", "ExecStart=", "ExecStart=/bin/true"), "every boot updates",
+        undo=without(UNIT), is_unseen=True,
+    ),
+    "the update starts on another machine only": fault(
+        "updates", "cnat", drop_in(UNIT, "[Unit]", "ConditionHost=p9"), "every boot updates", undo=without(UNIT),
+        is_unseen=True,
+    ),
+    "a drop-in changes nothing of what is run": fault(
+        "updates", "cnat", drop_in(UNIT, "[Service]", "Nice=10"), after=without(UNIT),
     ),
 }  # fmt: skip
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,12 +15,15 @@ from harness.node import File
 from harness.parse.startup import CRONTABS
 from harness.parse.units import Unit
 from harness.steps import boot
-from harness.steps.boot_interpreters import programs
+from harness.steps.boot_interpreters import ABSENT, programs
 from harness.steps.boot_scripts import PIPES, TEXT, script_of, volume_of
 from harness.steps.pipes_hardened import PROGRAM, UNIT
 from tests_harness.fakes_boot import CLUSTER, CRONTAB, HUB, JOBS, SYSTEM, good_boot, start_script, with_crontab
 from tests_harness.fakes_cluster import differences
 from tests_harness.pipekit import APP
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD = good_boot()["p1"]
 PI, PRIMES, STATISTICS = PIPES
@@ -179,6 +184,15 @@ def test_what_a_person_wrote_is_left_to_him(content: bytes, says: str) -> None:
 )  # fmt: skip
 def test_a_first_line_names_its_programs(first: str, found: tuple[str, ...]) -> None:
     assert programs(f"{first}\n#!/bin/false\n".encode()) == found
+
+
+def test_a_machine_says_which_of_them_are_not_there(tmp_path: Path) -> None:
+    for name, mode in (("mine", 0o755), ("shut", 0o644)):
+        (tmp_path / name).touch(mode)
+    named = ("/bin/sh", "sh", "./mine", "./shut", "./none", "/", "bash -x", "no\rsh", "mine")
+    argv = ("sh", "-c", ABSENT.replace("{}", '"$@"').replace("%%", "%"), "sh", *named)
+    done = subprocess.run(argv, env={"HOME": str(tmp_path)}, capture_output=True, check=True)
+    assert done.stdout.decode() == "./shut\n./none\n/\nbash -x\nno\rsh\nmine\n"
 
 
 def test_a_missing_first_line_is_added_and_the_rest_kept() -> None:
