@@ -103,6 +103,14 @@ FAULTS = {
         "system", "p3", drop_in("ssh.service", "[Unit]", "ConditionHost=p9"), "ssh server starts at boot",
         undo=without("ssh.service"), is_unseen=True,
     ),
+    "nothing wants sshd, whose alias is left": fault(
+        "system", "p4", "rm /etc/systemd/system/multi-user.target.wants/ssh.service", "ssh server starts at boot",
+        is_unseen=True,
+    ),
+    "the boot ends in a rescue shell": fault(
+        "system", "p1", "ln -s /lib/systemd/system/rescue.target /etc/systemd/system/default.target",
+        "ssh server starts at boot", undo="rm /etc/systemd/system/default.target", is_unseen=True,
+    ),
     "a drop-in runs another command": fault(
         "updates", "cnat", drop_in(UNIT, "[Service]", "ExecStart=", "ExecStart=/bin/true"), "every boot updates",
         undo=without(UNIT), is_unseen=True,

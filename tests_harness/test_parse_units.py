@@ -35,6 +35,10 @@ Id=ntp.service
 LoadState=masked
 ActiveState=active
 UnitFileState=masked
+
+Unwanted=dhcpcd.service
+
+Unwanted=apt-daily.service
 """
 
 
@@ -84,8 +88,28 @@ def test_a_condition_that_fails_is_named_with_its_file() -> None:
     found = units(SHOWN + HELD)
     assert found["ssh.service"].starts_at_boot
     why = "ConditionPathExists=/nowhere in /etc/systemd/system/cron.service.d/x.conf"
-    assert found["cron.service"].unmet == (why,)
+    assert found["cron.service"].unmet == (f"{why} does not hold",)
     assert found["cron.service"].at_boot == f"no: {why} does not hold"
+
+
+def test_what_no_target_wants_does_not_start_whatever_systemctl_says_of_its_alias() -> None:
+    found = units(f"{SHOWN}\nUnwanted=ssh.service\n\nUnwanted=sshd.service\n")
+    assert (found["ssh.service"].is_enabled, found["ssh.service"].at_boot) == (False, "no")
+
+
+def test_what_a_target_wants_starts_though_it_is_static() -> None:
+    assert units(SHOWN.replace("\n\nUnwanted=apt-daily.service", ""))["apt-daily.service"].starts_at_boot
+
+
+def test_a_boot_to_the_usual_target_starts_what_it_wants() -> None:
+    assert units(f"{SHOWN}{HELD}\nDefault=graphical.target\n") == units(SHOWN + HELD)
+
+
+@pytest.mark.parametrize("target", ["rescue.target", "null"])
+def test_a_boot_to_next_to_nothing_starts_none(target: str) -> None:
+    found = units(f"{SHOWN}{HELD}\nDefault={target}\n")
+    assert found["ssh.service"].at_boot == f"no: default.target is {target}"
+    assert found["cron.service"].at_boot.endswith(f"x.conf does not hold, default.target is {target}")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ NAME = own_name("p1")
 RENAME = ("hostnamectl", "set-hostname", "p1")
 ASIDE = ("mv", "-fT", "--", "/etc/ssh/sshd_not_to_be_run", "/etc/ssh/sshd_not_to_be_run.off")
 ENABLE = ("systemctl", "enable", "--now", "ssh.service")
-NOT_TO_RUN = "ConditionPathExists=!/etc/ssh/sshd_not_to_be_run in /lib/systemd/system/ssh.service"
+NOT_TO_RUN = "ConditionPathExists=!/etc/ssh/sshd_not_to_be_run in /lib/systemd/system/ssh.service does not hold"
 STOPPED = Unit(is_there=True, is_active=False, is_enabled=True, unmet=())
 DISABLED = Unit(is_there=True, is_active=True, is_enabled=False, unmet=())
 MASKED = Unit(is_there=False, is_active=True, is_enabled=False, is_masked=True, unmet=())

@@ -73,7 +73,7 @@ def observe(node: NodeAccess) -> State:
     found = units.units(node.ask(units.command(UNIT, *REQUIRED), UNIT, *REQUIRED, root=True))
     # Masked, or under a condition that does not hold, what the service requires keeps it from the next start.
     is_kept_off = any(found[name].is_masked for name in REQUIRED)
-    unmet = tuple(one for name in (UNIT, *REQUIRED) for one in found[name].unmet)
+    unmet = tuple(dict.fromkeys(one for name in (UNIT, *REQUIRED) for one in found[name].unmet))
     unit = replace(found[UNIT], is_enabled=found[UNIT].is_enabled and not is_kept_off, unmet=unmet)
     has_command = node.ask(HAS_COMMAND).strip() == "yes"
     config = node.files(CONFIG).get(CONFIG)

@@ -57,7 +57,7 @@ def observe(node: NodeAccess) -> State:
     if RELEASE not in files:
         raise ObservationError(f"{node.name}: {RELEASE} is not there")
     live, architecture, word_size = _machine(node.ask(MACHINE))
-    ssh = units.units(node.ask(units.command(SSH, SSH_SOCKET), SSH, SSH_SOCKET, root=True))
+    ssh = units.units(node.ask(units.command(SSH, SSH_SOCKET, and_target=True), SSH, SSH_SOCKET, root=True))
     return State(
         Name(live, files.get(PATH), files.get(HOSTS)),
         os_release.release(files[RELEASE].content.decode(errors="replace")),
