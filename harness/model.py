@@ -252,12 +252,11 @@ class Verdict(StrEnum):
     REPAIRED = "repaired"
     BLOCKED = "blocked"
     UNKNOWN = "unknown"
-    WAIVED = "waived"
 
     @property
     def is_met(self) -> bool:
         """Whether a step that needs this one may go on."""
-        return self in {Verdict.OK, Verdict.REPAIRED, Verdict.WAIVED}
+        return self in {Verdict.OK, Verdict.REPAIRED}
 
 
 @dataclass(frozen=True, order=True)

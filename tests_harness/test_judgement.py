@@ -143,7 +143,6 @@ def test_no_real_step_is_called_defective_where_the_controller_gave_no_answer_to
     [
         (Verdict.OK, True),
         (Verdict.REPAIRED, True),
-        (Verdict.WAIVED, True),
         (Verdict.DIFFERS, False),
         (Verdict.UNKNOWN, False),
         (Verdict.BLOCKED, False),

@@ -73,16 +73,14 @@ def test_what_only_a_person_can_do_is_said() -> None:
     assert "    by hand: flash the other image\n" in text
 
 
-def test_advice_and_waivers_are_named() -> None:
+def test_advice_is_named() -> None:
     weak = Check("p1", "key type", "ed25519", "rsa", holds=False, level="advice")
     text = printed(
         record(
             Outcome(Place("keys", "p1"), Verdict.OK, checks=(weak,)),
-            outcome("engine[p1]", Verdict.WAIVED, reason="old card (Ana, until 2026-12-31)"),
         )
     )
     assert "  advice keys[p1] key type: want ed25519, seen rsa\n" in text
-    assert "  engine[p1] waived: old card (Ana, until 2026-12-31)\n" in text
 
 
 def test_no_colour_means_no_escape_at_all() -> None:

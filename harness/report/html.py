@@ -28,7 +28,6 @@ SIGNS = {
     Verdict.REPAIRED: "↻",
     Verdict.BLOCKED: "▪",
     Verdict.UNKNOWN: "?",
-    Verdict.WAIVED: "~",
 }
 MAX_CHECKS = 400
 

@@ -62,7 +62,6 @@ class Summary:
     causes: tuple[Cause, ...]
     orphans: tuple[Place, ...]
     advice: tuple[Advice, ...]
-    waived: tuple[Outcome, ...]
     unreached: tuple[str, ...]
 
     @property
@@ -101,7 +100,6 @@ def summarize(record: Record) -> Summary:
         causes=causes,
         orphans=tuple(place for place in blocked if place not in explained),
         advice=tuple(_advice(outcomes)),
-        waived=tuple(one for one in outcomes if one.verdict is Verdict.WAIVED),
         unreached=tuple(step for step in record.steps if step not in reached),
     )
 
@@ -150,7 +148,6 @@ def as_json(summary: Summary) -> dict[str, object]:
         "advice": [
             {"place": str(one.place), "node": one.check.node, "aspect": one.check.aspect} for one in summary.advice
         ],
-        "waived": [str(outcome.place) for outcome in summary.waived],
         "unreached": list(summary.unreached),
     }
 

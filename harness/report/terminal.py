@@ -28,7 +28,6 @@ TONES = {
     Verdict.REPAIRED: "cyan",
     Verdict.BLOCKED: "dim",
     Verdict.UNKNOWN: "bold yellow",
-    Verdict.WAIVED: "magenta",
 }
 COLOURS: dict[Kind, str] = {"added": "green", "removed": "red", "hunk": "dim", "note": "dim", "what": "bold"}
 WIDEST_STEP, WIDEST_NODE, NARROWEST = 24, 14, 8  # in cells; the longest verdict has eight letters
@@ -134,8 +133,6 @@ def _other_failures(record: Record) -> Iterator[Text]:
 
 
 def _notes(summary: Summary) -> Iterator[Text]:
-    for outcome in summary.waived:
-        yield _headed(outcome)
     for one in summary.advice:
         check = one.check
         text = f"{one.place} {check.aspect}: want {check.want}, seen {check.seen}"
