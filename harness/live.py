@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.apply import Applier
 from harness.converge import Sight
 from harness.errors import ObservationError
+from harness.report.text import count
 from harness.step import LooksAgain
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class LiveCrew:
 
     def look(self, step: Step, names: Sequence[str]) -> Sight:
         """Observe the nodes in parallel; each node's answer or the reason why there is none."""
-        self._say(f"looking at {step.__name__.rpartition('.')[2]} on {len(names)} machines")
+        self._say(f"looking at {step.__name__.rpartition('.')[2]} on {count(len(names), 'machine')}")
         begun = time.monotonic()
         sight = self._look(names, step.observe)
         if isinstance(step, LooksAgain):

@@ -63,6 +63,12 @@ def test_what_a_look_waits_for_is_said_to_who_looks_on() -> None:
     assert sorted(said[1:]) == [f"{name}: waiting for Godot" for name in NAMES]
 
 
+def test_one_machine_is_one() -> None:
+    said: list[str] = []
+    LiveCrew(cast("Connections", FakeConnections()), said.append).look(LooksOnce("a"), NAMES[:1])
+    assert said == ["looking at a on 1 machine"]
+
+
 def test_most_steps_look_once() -> None:
     sight = crew().look(LooksOnce("a"), NAMES)
     assert (sight.seen, set(sight.failed)) == ({"cnat": Word("cnat"), "p1": Word("p1")}, {"p2"})

@@ -160,9 +160,9 @@ def test_a_place_without_outcome_stays_empty_in_the_matrix() -> None:
     assert render_html(run).count('<td class="absent">') == 2
 
 
-def test_a_step_that_was_not_reached_is_named() -> None:
+def test_a_step_that_nobody_asked_for_is_named() -> None:
     run = replace(record(outcome("hosts[p1]")), steps=("hosts", "keys"))
-    assert "Not reached: keys." in Page(render_html(run)).plain
+    assert "Looked at only because others need it: keys." in Page(render_html(run)).plain
 
 
 def test_want_and_seen_of_every_comparison_are_shown() -> None:

@@ -83,6 +83,11 @@ def test_advice_is_named() -> None:
     assert "  advice keys[p1] key type: want ed25519, seen rsa\n" in text
 
 
+def test_a_step_that_nobody_asked_for_is_called_so() -> None:
+    text = printed(replace(record(outcome("hosts[p1]")), steps=("system", "hosts")))
+    assert "  looked at only because others need it: system\n" in text
+
+
 def test_no_colour_means_no_escape_at_all() -> None:
     assert "\x1b" not in printed(poisoned("x"))
 

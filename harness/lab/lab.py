@@ -192,7 +192,7 @@ class Lab:
             if name is None:
                 self._renew_all(images, ready)
             for one in chosen:
-                say(f"making {one} anew")
+                say(f"{one}: making its card anew, {'as newly flashed' if bare else 'as documented'}")
                 ground = lifecycle.new_ground(base, one, ready)
                 question = {"do": "renew", "node": one, "base": ground.base, "layers": list(ground.layers)}
                 self._ask(question, _RENEW_SECONDS)

@@ -72,7 +72,7 @@ def make_nodes(layout: Layout, base: Base, ready: Ready | None, say: Say) -> Non
         if kept and kept.base == str(base.root):
             mount_root(layout, name, kept)
         else:
-            say(f"making {name}")
+            say(f"{name}: making its card, {'as documented' if ready else 'as newly flashed'}")
             make_node(layout, name, new_ground(base, name, ready), password)
 
     with ThreadPoolExecutor(len(NODES)) as pool:

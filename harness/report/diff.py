@@ -131,7 +131,7 @@ def _what_boot(action: Boot) -> str:
 def _compare(action: Write | WriteSshd) -> Iterator[Line]:
     before, after = _split(action.before or b""), _split(action.after)
     if max(len(before), len(after)) > MAX_COMPARED:
-        sizes = f"{len(before)} lines before, {len(after)} after"
+        sizes = f"{count(len(before), 'line')} before, {len(after)} after"
         yield Line("note", f"too long to compare here: {sizes}")
         return
     if action.before == action.after:

@@ -53,8 +53,8 @@ class Summary:
     """The analysis of one record.
 
     `counts` has every verdict. `causes` come with the widest effect first. `orphans` are blocked places
-    whose cause is not in the record (an interrupted or narrowed run). `unreached` are steps without any
-    outcome.
+    whose cause is not in the record (an interrupted or narrowed run). `in_passing` are steps
+    without any outcome: nobody asked for them, and nothing that was asked for waits for them.
     """
 
     headline: Headline
@@ -62,7 +62,7 @@ class Summary:
     causes: tuple[Cause, ...]
     orphans: tuple[Place, ...]
     advice: tuple[Advice, ...]
-    unreached: tuple[str, ...]
+    in_passing: tuple[str, ...]
 
     @property
     def exit_code(self) -> int:
@@ -100,7 +100,7 @@ def summarize(record: Record) -> Summary:
         causes=causes,
         orphans=tuple(place for place in blocked if place not in explained),
         advice=tuple(_advice(outcomes)),
-        unreached=tuple(step for step in record.steps if step not in reached),
+        in_passing=tuple(step for step in record.steps if step not in reached),
     )
 
 
@@ -148,7 +148,7 @@ def as_json(summary: Summary) -> dict[str, object]:
         "advice": [
             {"place": str(one.place), "node": one.check.node, "aspect": one.check.aspect} for one in summary.advice
         ],
-        "unreached": list(summary.unreached),
+        "in_passing": list(summary.in_passing),
     }
 
 

@@ -137,8 +137,8 @@ def _notes(summary: Summary) -> Iterator[Text]:
         check = one.check
         text = f"{one.place} {check.aspect}: want {check.want}, seen {check.seen}"
         yield Text.assemble(("  advice ", "yellow"), _line(text))
-    if summary.unreached:
-        yield Text(f"  not reached: {_line(', '.join(summary.unreached))}", "yellow")
+    if summary.in_passing:
+        yield Text(f"  looked at only because others need it: {_line(', '.join(summary.in_passing))}", "dim")
 
 
 def _plans(record: Record) -> Iterator[Text]:

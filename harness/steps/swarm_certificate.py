@@ -21,6 +21,6 @@ def judge_certificate(name: str, left: int, cluster: Cluster) -> Check:
     """It does not end within the days of the inventory."""
     days, hub = cluster.swarm.certificate_days, cluster.controller.name
     holds = left > days * DAY
-    want = f"for more than {days} days"
+    want = f"for more than {'a day' if days == 1 else f'{days} days'}"
     seen = want if holds else f"for {left / DAY:.1f} days" if left > 0 else f"ended {-left / DAY:.1f} days ago"
     return Check(name, "certificate is good", want, seen, holds, by_hand=BY_HAND.format(hub, hub))
