@@ -207,7 +207,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     text = io.StringIO()
     width = shutil.get_terminal_size().columns
     console = Console(file=text, width=width, force_terminal=terminalreporter.hasmarkup, highlight=False)
-    render_summary(run.result.record, console)
+    render_summary(run.result.record, console, is_brief=config.get_verbosity() < 0)
     what = f"{run.result.record.mode}, judged again from {run.replay}" if run.replay else run.mode
     terminalreporter.section(f"{run.result.record.cluster}: {what}")
     terminalreporter.write(text.getvalue())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,25 +18,31 @@ BLOCKED, REPAIRED = Verdict.BLOCKED, Verdict.REPAIRED
 
 
 @pytest.mark.parametrize(
-    ("causes", "explained", "orphans", "sentence"),
+    ("machines", "explained", "orphans", "sentence"),
     [
-        pytest.param(0, 0, 0, "nothing is left to explain", id="all met"),
-        pytest.param(1, 0, 0, "1 cause, blocking nothing else", id="one alone"),
-        pytest.param(3, 0, 0, "3 causes, blocking nothing else", id="three alone"),
-        pytest.param(1, 1, 0, "1 cause explains 1 of 2 that are not met", id="one and one"),
-        pytest.param(2, 61, 0, "2 causes explain 61 of 63 that are not met", id="two and many"),
-        pytest.param(0, 0, 1, "1 place blocked by what this run did not look at", id="cause elsewhere"),
+        pytest.param("", 0, 0, "nothing is left to explain", id="all met"),
+        pytest.param("p1", 0, 0, "1 cause, blocking nothing else", id="one alone"),
+        pytest.param("p1 p2 p3", 0, 0, "3 causes, blocking nothing else", id="three alone"),
+        pytest.param("p3 p3", 0, 0, "2 causes, all on p3, blocking nothing else", id="two alone on one machine"),
+        pytest.param("p1", 1, 0, "1 cause explains 1 of 2 that are not met", id="one and one"),
+        pytest.param("p1 p2", 61, 0, "2 causes explain 61 of 63 that are not met", id="two and many"),
+        pytest.param("p3 p3 p3", 9, 0, "3 causes, all on p3, explain 9 of 12 that are not met", id="one flashed card"),
         pytest.param(
-            1,
-            2,
-            2,
-            "1 cause explains 2 of 5 that are not met; 2 places blocked by what this run did not look at",
-            id="both",
+            "p1 p3 p3", 9, 0, "3 causes (2 on p3, 1 on p1) explain 9 of 12 that are not met", id="and another machine"
+        ),
+        pytest.param(
+            "a b c d e f g g", 0, 0,
+            "8 causes (2 on g, 1 on a, 1 on b, 1 on c, 1 on d, 2 on others), blocking nothing else", id="many machines",
+        ),
+        pytest.param("", 0, 1, "1 place blocked by what this run did not look at", id="cause elsewhere"),
+        pytest.param(
+            "p1", 2, 2,
+            "1 cause explains 2 of 5 that are not met; 2 places blocked by what this run did not look at", id="both",
         ),
     ],
-)
-def test_few_causes_explain_what_is_not_met(causes: int, explained: int, orphans: int, sentence: str) -> None:
-    assert explanation(causes, explained, orphans) == sentence
+)  # fmt: skip
+def test_few_causes_explain_what_is_not_met(machines: str, explained: int, orphans: int, sentence: str) -> None:
+    assert explanation(Counter(machines.split()), explained, orphans) == sentence
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from rich.cells import cell_len
 from rich.console import Console
 
-from harness.model import Check, Done, Outcome, Place, Record, Verdict
+from harness.model import Check, Done, Outcome, Place, Record, Verdict, Write
 from harness.report.html import render_html
 from harness.report.save import result_json
 from harness.report.summary import summarize
@@ -23,12 +23,15 @@ from tests_harness.test_report_samples import HOSTILE, outcome, poisoned, record
 CAUSE = Outcome(Place("hosts", "p2"), Verdict.DIFFERS, checks=(wrong_hosts(),), planned=(write_hosts(),))
 
 
-def printed(run: Record, width: int = 80, *, colour: bool = False, encoding: str = "utf-8") -> str:
+def printed(
+    run: Record, width: int = 80, *, colour: bool = False, encoding: str = "utf-8", is_brief: bool = False
+) -> str:
     """What the console would write, as it would write it."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
     system = "truecolor" if colour else None
-    render_summary(run, Console(file=stream, width=width, force_terminal=colour, color_system=system))  # type: ignore[arg-type]
+    console = Console(file=stream, width=width, force_terminal=colour, color_system=system)  # type: ignore[arg-type]
+    render_summary(run, console, is_brief=is_brief)
     stream.flush()
     return raw.getvalue().decode(encoding)
 
@@ -67,20 +70,51 @@ def test_a_repair_says_what_was_done_and_what_failed() -> None:
     assert "    left to do: write /etc/hosts\n" in text
 
 
+def test_a_brief_summary_leaves_what_was_repaired_to_the_report_and_shows_what_failed() -> None:
+    mended = Outcome(Place("hosts", "p1"), Verdict.REPAIRED, done=(Done(write_hosts()),))
+    failed = replace(CAUSE, planned=(), done=(Done(write_hosts(), "p2: the disk is full"),))
+    text = printed(record(mended, failed, mode="repair"), is_brief=True)
+    assert "repair of hosts[p1]" not in text
+    assert "repaired by 1 action; the report shows each of them, and the change to each file\n" in text
+    assert "repair of hosts[p2]: differs\n" in text
+    assert "\n  failed: p2: the disk is full\n" in text
+
+
+def test_a_repair_that_failed_in_part_is_not_left_to_the_report() -> None:
+    tried = (Done(write_hosts(), "p2: the disk is full"), Done(write_hosts()))
+    text = printed(record(Outcome(Place("hosts", "p2"), Verdict.REPAIRED, done=tried), mode="repair"), is_brief=True)
+    assert "\n  failed: p2: the disk is full\n" in text
+
+
+def test_a_plan_is_whole_however_brief_the_summary_and_long_the_file() -> None:
+    content = "".join(f"{number}\n" for number in range(300))
+    write = Write("p1", "/etc/long", None, content.encode(), "be long")
+    run = record(Outcome(Place("hosts", "p1"), Verdict.DIFFERS, checks=(wrong_hosts(),), planned=(write,)), mode="plan")
+    text = printed(run)
+    assert printed(run, is_brief=True) == text
+    assert "\n  +299\n" in text
+    assert "left out" not in text
+
+
 def test_what_only_a_person_can_do_is_said() -> None:
     check = Check("p1", "architecture", "armv6l", "x86_64", holds=False, by_hand="flash the other image")
     text = printed(record(Outcome(Place("system", "p1"), Verdict.DIFFERS, checks=(check,))))
     assert "    by hand: flash the other image\n" in text
 
 
-def test_advice_is_named() -> None:
+def test_the_same_advice_is_named_once_for_all_its_machines() -> None:
     weak = Check("p1", "key type", "ed25519", "rsa", holds=False, level="advice")
+    kinds = {"p1": "rsa", "p2": "dsa", "p3": "rsa"}
     text = printed(
         record(
-            Outcome(Place("keys", "p1"), Verdict.OK, checks=(weak,)),
+            *(
+                Outcome(Place("keys", name), Verdict.OK, checks=(replace(weak, node=name, seen=kind),))
+                for name, kind in kinds.items()
+            )
         )
     )
-    assert "  advice keys[p1] key type: want ed25519, seen rsa\n" in text
+    assert "  advice keys[p1, p3] key type: want ed25519, seen rsa\n" in text
+    assert "  advice keys[p2] key type: want ed25519, seen dsa\n" in text
 
 
 def test_a_step_that_nobody_asked_for_is_called_so() -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Kind = Literal["head", "what", "file", "hunk", "same", "added", "removed", "note"]
 
 KINDS: dict[str, Kind] = {"+": "added", "-": "removed", "@": "hunk", " ": "same"}
-MAX_LINES = 160
+MAX_LINES = 400  # a plan is read before it is agreed to: every file of ours is shown whole
 MAX_WIDTH = 400
 MAX_COMPARED = 4000  # lines of a file; difflib's time grows with their square
 NO_NEWLINE = "\\ No newline at end of file"

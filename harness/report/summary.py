@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness.model import Verdict
 from harness.report.remedy import reason
-from harness.report.text import count
+from harness.report.text import count, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from harness.model import Check, Outcome, Place, Record
 
 CAUSES = frozenset({Verdict.DIFFERS, Verdict.UNKNOWN})
+MAX_NAMED, MAX_NAME = 5, 64  # machines of the first sentence, letters of a name
 
 
 class Headline(StrEnum):
@@ -78,7 +80,8 @@ class Summary:
     def sentence(self) -> str:
         """How few causes stand behind all that is not met: "2 causes explain 61 of 63 …"."""
         explained = sum(len(cause.blocks) for cause in self.causes)
-        return explanation(len(self.causes), explained, len(self.orphans))
+        machines = Counter(cause.outcome.place.node for cause in self.causes)
+        return explanation(machines, explained, len(self.orphans))
 
     @property
     def tally(self) -> str:
@@ -104,18 +107,35 @@ def summarize(record: Record) -> Summary:
     )
 
 
-def explanation(causes: int, explained: int, orphans: int) -> str:
-    """The sentence over `causes` causes that block `explained` places, beside `orphans` unexplained ones."""
+def explanation(machines: Counter[str], explained: int, orphans: int) -> str:
+    """The sentence over causes that block `explained` places, beside `orphans` unexplained ones.
+
+    `machines` has the number of causes on each machine: many of them may be one card that was flashed anew.
+    """
+    causes = machines.total()
     rest = f"{count(orphans, 'place')} blocked by what this run did not look at" if orphans else ""
     if not causes:
         return rest or "nothing is left to explain"
     if explained:
         verb = "explains" if causes == 1 else "explain"
         total = causes + explained + orphans
-        first = f"{count(causes, 'cause')} {verb} {explained} of {total} that are not met"
+        first = f"{_spread(machines, ',')} {verb} {explained} of {total} that are not met"
     else:
-        first = f"{count(causes, 'cause')}, blocking nothing else"
+        first = f"{_spread(machines)}, blocking nothing else"
     return f"{first}; {rest}" if rest else first
+
+
+def _spread(machines: Counter[str], comma: str = "") -> str:
+    """How many causes there are, and where, if some machine has more than one: "6 causes, all on p3,"."""
+    causes = count(machines.total(), "cause")
+    (most, number), *others = machines.most_common()
+    if number == 1:
+        return causes
+    if not others:
+        return f"{causes}, all on {visible(most, MAX_NAME)}{comma}"
+    named = [f"{number} on {visible(name, MAX_NAME)}" for name, number in machines.most_common(MAX_NAMED)]
+    rest = machines.total() - sum(number for _, number in machines.most_common(MAX_NAMED))
+    return f"{causes} ({', '.join(named)}{f', {rest} on others' if rest else ''})"
 
 
 def steps_of(record: Record) -> tuple[str, ...]:

@@ -8,19 +8,19 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from harness.model import Verdict
-from harness.report.diff import lines, what
+from harness.report.diff import MAX_LINES, lines, what
 from harness.report.remedy import reason, remedy, remedy_title
 from harness.report.summary import nodes_of, steps_of, summarize
 from harness.report.text import count, duration, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
 
-    from harness.model import Action, Done, Mode, Outcome, Place, Record
+    from harness.model import Action, Mode, Outcome, Place, Record
     from harness.report.diff import Kind
-    from harness.report.summary import Cause, Summary
+    from harness.report.summary import Advice, Cause, Summary
 
 TONES = {
     Verdict.OK: "green",
@@ -33,26 +33,29 @@ COLOURS: dict[Kind, str] = {"added": "green", "removed": "red", "hunk": "dim", "
 WIDEST_STEP, WIDEST_NODE, NARROWEST = 24, 14, 8  # in cells; the longest verdict has eight letters
 MAX_TEXT = 400
 MAX_PLACES = 12
-MAX_DIFF = 60
+MAX_DIFF = 60  # lines of a diff that is made already; the report has them all
 
 
-def render_summary(record: Record, console: Console) -> None:
+def render_summary(record: Record, console: Console, *, is_brief: bool = False) -> None:
     """Print the end of a run; every row of the matrix stays on one line of the console's width."""
-    for line in summary_lines(record, console.width):
+    for line in summary_lines(record, console.width, is_brief=is_brief):
         # An old terminal's encoding must not turn a report into a traceback.
         shown = line if console.encoding.lower().startswith("utf") else _narrowed(line, console.encoding)
         console.print(shown, soft_wrap=True, highlight=False)
 
 
-def summary_lines(record: Record, width: int) -> Iterator[Text]:
-    """The lines of the summary for a terminal of `width` cells; pure."""
+def summary_lines(record: Record, width: int, *, is_brief: bool = False) -> Iterator[Text]:
+    """The lines of the summary for a terminal of `width` cells; pure.
+
+    A brief one leaves to the report what a repair did where it succeeded; a plan is shown in full in any case.
+    """
     summary = summarize(record)
     yield from _matrix(record, width)
     yield from _causes(summary, record.mode)
     yield from _other_failures(record)
     yield from _notes(summary)
     yield from _plans(record)
-    yield from _repairs(record)
+    yield from _repairs(record, is_brief=is_brief)
     yield Text()
     tone = {0: "bold green", 1: "bold red"}.get(summary.exit_code, "bold yellow")
     closing = f": {summary.tally or 'no outcome'} in {duration(record.seconds)}"
@@ -122,9 +125,13 @@ def _headed(outcome: Outcome) -> Text:
 
 
 def _places(places: tuple[Place, ...]) -> str:
-    named = ", ".join(_line(str(place)) for place in places[:MAX_PLACES])
-    more = len(places) - MAX_PLACES
-    return f"{len(places)}: {named}" + (f" and {more} more" if more > 0 else "")
+    return f"{len(places)}: {_some(places)}"
+
+
+def _some(things: Sequence[object]) -> str:
+    named = ", ".join(_line(str(one)) for one in things[:MAX_PLACES])
+    more = len(things) - MAX_PLACES
+    return named + (f" and {more} more" if more > 0 else "")
 
 
 def _other_failures(record: Record) -> Iterator[Text]:
@@ -133,12 +140,20 @@ def _other_failures(record: Record) -> Iterator[Text]:
 
 
 def _notes(summary: Summary) -> Iterator[Text]:
-    for one in summary.advice:
-        check = one.check
-        text = f"{one.place} {check.aspect}: want {check.want}, seen {check.seen}"
-        yield Text.assemble(("  advice ", "yellow"), _line(text))
+    for (step, said), nodes in _alike(summary.advice).items():
+        yield Text.assemble(("  advice ", "yellow"), _line(f"{step}[{_some(nodes)}] {said}"))
     if summary.in_passing:
         yield Text(f"  looked at only because others need it: {_line(', '.join(summary.in_passing))}", "dim")
+
+
+def _alike(advice: Iterable[Advice]) -> dict[tuple[str, str], list[str]]:
+    """The machines to which the same is advised, by step and words."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in advice:
+        check = one.check
+        said = f"{check.aspect}: want {check.want}, seen {check.seen}"
+        found.setdefault((one.place.step, said), []).append(one.place.node)
+    return found
 
 
 def _plans(record: Record) -> Iterator[Text]:
@@ -147,25 +162,31 @@ def _plans(record: Record) -> Iterator[Text]:
             yield Text()
             yield Text(f"plan for {_line(str(outcome.place))}", "bold")
             for action in outcome.planned:
-                yield from _action(action)
+                yield from _action(action, MAX_LINES)
 
 
-def _repairs(record: Record) -> Iterator[Text]:
-    for outcome in record.outcomes:
-        if outcome.done:
+def _repairs(record: Record, *, is_brief: bool) -> Iterator[Text]:
+    tried = [outcome for outcome in record.outcomes if outcome.done]
+    quiet = [outcome for outcome in tried if is_brief and _went_well(outcome)]
+    for outcome in tried:
+        if outcome not in quiet:
             yield Text()
             yield Text.assemble((f"repair of {_line(str(outcome.place))}: ", "bold"), str(outcome.verdict))
             for done in outcome.done:
-                yield from _action(done.action)
+                yield from _action(done.action, MAX_DIFF)
                 yield (Text(f"  failed: {_line(done.failure)}", "red") if done.failure else Text("  done", "green"))
+    if quiet:
+        actions = count(len({done.action for outcome in quiet for done in outcome.done}), "action")
+        yield Text()
+        yield Text(f"repaired by {actions}; the report shows each of them, and the change to each file")
 
 
-def _tone(done: Done) -> str:
-    return "red" if done.failure else "green"
+def _went_well(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.REPAIRED and not any(done.failure for done in outcome.done)
 
 
-def _action(action: Action) -> Iterator[Text]:
-    for line in lines(action, MAX_DIFF):
+def _action(action: Action, limit: int) -> Iterator[Text]:
+    for line in lines(action, limit):
         yield Text(f"  {line.text}", COLOURS.get(line.kind, ""))
 
 
