@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Verify = Callable[[], None]
 DEFAULT_CLUSTER = "cluster.toml"
+# pytest-xdist's processes would each go to the machines, and one's jobs and requests would be in the other's way.
+ALONE = "a run looks at all machines in parallel anyway, and two of them would disturb each other; leave out -n"
+HAS_WORKERS = pytest.StashKey[bool]()  # a worker of pytest-xdist was given steps
 UNHEARD = "unheard"  # a witness of a place that is not well anyway
 LETTERS: dict[str, tuple[str, str, tuple[str, dict[str, bool]]]] = {
     Verdict.REPAIRED: ("repaired", "R", ("REPAIRED", {"green": True})),
@@ -60,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.advice and not (option.plan or option.repair):
         raise pytest.UsageError("--advice goes with --plan or --repair")
     if option.repair and getattr(option, "numprocesses", None):
-        raise pytest.UsageError("--repair runs in one process, or two would mend at once; leave out -n")
+        raise pytest.UsageError(ALONE)
     _check_reports(junit.reports(config))
     try:
         config.stash[KEY] = run = Run(config)
@@ -91,8 +94,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("node_name", metafunc.config.stash[KEY].cluster.names)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Disruptive tests need their option."""
+    """Disruptive tests need their option, and steps need to be alone: what the user did not select is gone by now."""
+    if hasattr(config, "workeroutput") and any(map(step_of, items)):
+        config.workeroutput[ALONE] = True
+        items.clear()
     for item in items:
         if item.get_closest_marker("disruptive") and not config.option.disruptive:
             item.add_marker(pytest.mark.skip(reason="disturbs the cluster: give --disruptive to run it"))
@@ -110,6 +117,13 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     except HarnessError as error:
         junit.drop(session.config)
         raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - a worker of pytest-xdist, which need not be installed
+    """Hear from a worker of pytest-xdist that it was given steps."""
+    if ALONE in getattr(node, "workeroutput", ()):
+        node.config.stash[HAS_WORKERS] = True
 
 
 @pytest.fixture(scope="session")
@@ -191,6 +205,8 @@ def pytest_report_teststatus(
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Leave the report, and make the exit code say what the outcomes say."""
     run = session.config.stash[KEY]
+    if HAS_WORKERS in session.config.stash:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
     if run.result is None:
         return
     exit_code = run.leave_report(run.result)
@@ -202,6 +218,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Root causes first, then where the report is."""
     run = config.stash[KEY]
+    if HAS_WORKERS in config.stash:
+        terminalreporter.write_line(f"ERROR: {ALONE}", red=True)
     if run.result is None:
         return
     text = io.StringIO()

@@ -169,9 +169,19 @@ def test_a_run_leaves_its_whole_report_and_a_replay_is_not_the_latest(suite: pyt
     assert (report_of(suite) / "tape.json").read_text() == TAPES["differs"].text
 
 
-def test_two_processes_of_xdist_say_the_same(suite: pytest.Pytester) -> None:
-    assert replayed(suite, "good", "-n", "2").ret == 0
-    assert replayed(suite, "differs", "-n", "2").ret == 1
+def test_steps_are_not_looked_at_by_two_processes_at_once(suite: pytest.Pytester) -> None:
+    for words in ([], ["--repair"]):
+        result = run(suite, "--cluster=lab", "-n", "2", *words)
+        assert result.ret == 4
+        assert "two of them would disturb each other; leave out -n" in result.stdout.str() + result.stderr.str()
+        assert not report_of(suite).exists()
+
+
+def test_two_processes_may_run_tests_of_the_users_own(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_own="def test_one():\n    pass\n\ndef test_two(cluster):\n    assert cluster.names\n")
+    for words in (["test_own.py"], ["-k", "test_own"]):
+        result = run(suite, "--cluster=lab", "-n", "2", *words)
+        assert (result.ret, result.parseoutcomes()) == (0, {"passed": 2})
 
 
 def test_the_result_names_the_cause(suite: pytest.Pytester) -> None:
