@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel
 
+from harness.expected import dotted, expected
 from harness.inventory_machines import WORD_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic_core import ErrorDetails
-
-BARE_KEY = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 SHAPES = {
     "host": "expected a host name or an address alone (user and port have keys of their own)",
@@ -24,8 +22,8 @@ SHAPES = {
     "subnet": "expected an IPv4 network like 172.19.181.0/24",
     "mac": "expected a MAC address like 00:22:82:ff:ff:03",
     "nodes": "expected tables written [[nodes]]",
-    "web": "expected the name of an image like wzehren/phpsae",
-    "database": "expected the name of an image like wzehren/mysqlsae",
+    "images.web": "expected the name of an image like wzehren/phpsae",
+    "images.database": "expected the name of an image like wzehren/mysqlsae",
     "architecture": f"expected one of {', '.join(WORD_SIZES)}",
 }
 
@@ -33,20 +31,19 @@ SHAPES = {
 def sentence(error: ErrorDetails, inventory: type[BaseModel]) -> str:
     """One problem as "key: what was expected, got what"."""
     *parents, last = error["loc"] or ("",)
-    where = _dotted(*parents, last)
+    where = dotted(*parents, last)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key; expected one of {keys(_table_at(inventory, parents))}"
     if error["type"] == "missing":
         if parents[:1] != ["nodes"]:
             return f"{where}: missing"
         return f"{where}: missing; a node that is not called p1 to p99 needs it written out"
-    message = error["msg"].removeprefix("Value error, ")
     if not where:
-        return message
-    expected = SHAPES.get(str(last), message[0].lower() + message[1:])
+        return error["msg"].removeprefix("Value error, ")
+    wanted = SHAPES.get(where) or SHAPES.get(str(last)) or expected(error)
     if "password" in str(last) or "users" in parents:
-        return f"{where}: {expected}"  # and not what was there: it may be a password in the wrong place
-    return f"{where}: {expected}, got {error['input']!r}"
+        return f"{where}: {wanted}"  # and not what was there: it may be a password in the wrong place
+    return f"{where}: {wanted}, got {error['input']!r}"
 
 
 def keys(table: type[BaseModel]) -> str:
@@ -62,10 +59,3 @@ def _table_at(table: type[BaseModel], path: Sequence[int | str]) -> type[BaseMod
             kind = table.model_fields[str(part)].annotation
             table = next(one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel))
     return table
-
-
-def _dotted(*parts: int | str) -> str:
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if BARE_KEY.match(part) else f".{part!r}"
-    return text.removeprefix(".")

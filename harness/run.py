@@ -60,10 +60,10 @@ class Run:
         if not steps:
             junit.drop(self.config)
             return
-        if self.replay:
-            self.result = session.replay(self.replay)
-            return
         chosen = frozenset(place for item in items if (place := place_of(item)) and "verify" in _fixtures(item))
+        if self.replay:
+            self.result = session.replay(self.replay, steps, chosen)
+            return
         request = Request(self.cluster, self.mode, steps, chosen, self.config.option.advice)
         with Progress(write) as say:
             self.result = session.run_live(request, self.connections, say)

@@ -13,7 +13,7 @@ from harness import tape as tapes
 from harness.apply import lock_out_others
 from harness.connect import Connections
 from harness.converge import Crew, Loop
-from harness.errors import ObservationError
+from harness.errors import ObservationError, UsageError
 from harness.inventory import Cluster, parse
 from harness.live import LiveCrew
 from harness.model import Mode, Outcome, Place, Record
@@ -61,20 +61,24 @@ def run_live(request: Request, connections: Connections, say: Callable[[str], No
     return Result(record, tapes.write(tape))
 
 
-def replay(path: Path) -> Result:
-    """Judge a tape again, with no cluster and no privileges; UsageError where it does not fit these steps."""
+def replay(path: Path, steps: frozenset[str] | None = None, chosen: frozenset[Place] = frozenset()) -> Result:
+    """Judge a tape again, with no cluster and no privileges; UsageError where it does not fit these steps.
+
+    The record is of `steps` and `chosen` places only, as that of a run that was asked for these; None: of all of it.
+    """
     tape = tapes.read(path)
     request = request_of(tape, str(path))
+    asked = request if steps is None else _narrowed(request, steps, chosen, str(path))
     player = Player(deque(tape.events), str(path))
     outcomes = _converge(request, player)
     player.stop()
-    record = _record(request, outcomes, tape.started, tape.seconds, tape.looked)
+    record = _record(asked, outcomes, tape.started, tape.seconds, tape.looked)
     return Result(record, tapes.write(tape))
 
 
 def request_of(tape: Tape, source: str) -> Request:
     """What the run on a tape had been asked to do."""
-    cluster = parse(tape.cluster, source, Path.cwd())
+    cluster = parse(tape.cluster, f"{source}: cluster", Path.cwd())
     chosen = frozenset(Place(*text.rstrip("]").split("[", 1)) for text in tape.chosen)
     return Request(cluster, tape.mode, frozenset(tape.steps), chosen, tape.advice)
 
@@ -99,6 +103,18 @@ def _is_locked(cluster: Cluster, connections: Connections, say: Callable[[str], 
     return True
 
 
+def _narrowed(request: Request, steps: frozenset[str], chosen: frozenset[Place], source: str) -> Request:
+    """What of the run on a tape is asked for now."""
+    steps &= request.steps
+    of_tape = frozenset(place for place in request.chosen if place.step in steps)
+    # A run whose every test was a witness has chosen no places, and is of all of them.
+    places = chosen & of_tape if chosen and of_tape else chosen or of_tape
+    if not steps or (chosen and not places):
+        has = ", ".join(map(name_of, with_needs(request.steps)))
+        raise UsageError(f"{source}: nothing that was selected is on this tape; its run was asked for some of: {has}")
+    return replace(request, steps=steps, chosen=places)
+
+
 def _in_question(request: Request, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     """What was asked for, and what blocks it; other places were looked at only because a step judges all at once."""
     if not request.chosen:
@@ -108,7 +124,9 @@ def _in_question(request: Request, outcomes: tuple[Outcome, ...]) -> tuple[Outco
 
 
 def _record(request: Request, outcomes: tuple[Outcome, ...], started: str, seconds: float, looked: float) -> Record:
+    steps = tuple(map(name_of, with_needs(request.steps)))
+    outcomes = tuple(one for one in _in_question(request, outcomes) if one.place.step in steps)
     return Record(
-        request.cluster.name, request.mode, started, round(seconds, 3), round(looked, 3), request.cluster.names,
-        tuple(map(name_of, with_needs(request.steps))), _in_question(request, outcomes),
+        request.cluster.name, request.mode, started, round(seconds, 3), round(looked, 3), request.cluster.names, steps,
+        outcomes,
     )  # fmt: skip

@@ -241,8 +241,35 @@ def test_what_is_blocked_by_a_step_that_was_not_selected_is_not_0(suite: pytest.
     assert result.parseoutcomes()["blocked"] == 1
 
 
-def test_what_differs_behind_a_selection_that_is_well_is_not_0(suite: pytest.Pytester) -> None:
-    assert replayed(suite, "differs", "-k", "test_power").ret == 1
+def matrix_of(result: pytest.RunResult) -> list[str]:
+    """The steps of the matrix that the summary shows."""
+    lines = result.stdout.lines
+    start = next(number for number, line in enumerate(lines) if line.startswith("step "))
+    return [line.split()[0] for line in lines[start + 1 : lines.index("", start)]]
+
+
+def test_a_selection_narrows_a_tape_as_it_narrows_a_run(suite: pytest.Pytester) -> None:
+    result = replayed(suite, "differs", "-k", "test_power or test_network")
+    assert (result.ret, matrix_of(result)) == (0, ["power", "network"])
+    result.stdout.fnmatch_lines(["as documented: 10 ok in *"])
+    assert replayed(suite, "differs", "-k", "test_hosts and p2").ret == 0
+    assert replayed(suite, "differs", "-k", "test_hosts and p1").ret == 1
+
+
+def test_witnesses_alone_are_of_all_machines_of_their_step(suite: pytest.Pytester) -> None:
+    result = replayed(suite, "differs", "-k", "test_power_witness")
+    assert (result.ret, matrix_of(result)) == (0, ["power"])
+    result.stdout.fnmatch_lines(["as documented: 5 ok in *"])
+
+
+def test_what_is_not_on_the_tape_cannot_be_well(suite: pytest.Pytester) -> None:
+    taped = record(FakeCrew(good_cluster()), "verify", ("power",), ("power[p1]",))
+    suite.path.joinpath("short.json").write_text(taped.text)
+    assert replayed(suite, "short", "-k", "test_power").ret == 0
+    for words in ("test_arp", "test_power and p2"):
+        result = replayed(suite, "short", "-k", words)
+        assert result.ret == 4
+        result.stderr.fnmatch_lines(["*short.json: nothing that was selected is on this tape*"])
 
 
 def test_a_failure_of_a_test_of_the_users_own_is_1_and_its_success_changes_nothing(suite: pytest.Pytester) -> None:
