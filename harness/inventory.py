@@ -148,8 +148,9 @@ def load(file: Path) -> Cluster:
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        where = "" if file.is_absolute() else f" in {Path.cwd()}"
         raise UsageError(
-            f"{file}: no such inventory; expected a TOML file (the shipped cluster.toml shows it)"
+            f"{file}: no such inventory{where}; expected a TOML file (the shipped cluster.toml shows it)"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read as a text file: {error}") from error

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from harness.inventory import Cluster
 
 Verify = Callable[[], None]
-DEFAULT_CLUSTER = "cluster.toml"
 # pytest-xdist's processes would each go to the machines, and one's jobs and requests would be in the other's way.
 ALONE = "a run looks at all machines in parallel anyway, and two of them would disturb each other; leave out -n"
 HAS_WORKERS = pytest.StashKey[bool]()  # a worker of pytest-xdist was given steps
@@ -41,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of the README's table."""
     group = parser.getgroup("hatcheck", "verify and repair a ClusterHAT cluster")
     add = group.addoption
-    add("--cluster", default=DEFAULT_CLUSTER, metavar="FILE|lab", help="the inventory, or the embedded lab")
+    add("--cluster", metavar="FILE|lab", help="the inventory (default: cluster.toml), or the embedded lab")
     add("--plan", action="store_true", help="show what --repair would change, and change nothing")
     add("--repair", action="store_true", help="mend what differs, and look again")
     add("--advice", action="store_true", help="with --plan or --repair: follow the advice, too")

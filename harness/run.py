@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import junit, reach, session, tape
+from harness.errors import UsageError
 from harness.model import Mode, Outcome, Place, Verdict
 from harness.progress import Progress
 from harness.report.save import save
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.connect import Connections
     from harness.inventory import Cluster
 
+INVENTORY = "cluster.toml"
 KEY = pytest.StashKey["Run"]()
 REPORTED = {str(Verdict.DIFFERS), str(Verdict.UNKNOWN)}  # failures that only repeat an outcome
 
@@ -41,7 +43,8 @@ class Run:
     def _find_cluster(self) -> Cluster:
         if self.replay:
             return session.request_of(tape.read(self.replay), str(self.replay)).cluster
-        return reach.find_cluster(self.config.option.cluster, direct=self.config.option.direct)
+        option = self.config.option.cluster or _inventory(self.config)
+        return reach.find_cluster(option, direct=self.config.option.direct)
 
     @property
     def connections(self) -> Connections:
@@ -97,6 +100,16 @@ def place_of(item: pytest.Item) -> Place | None:
     """The step and node of an item, if it has both."""
     step, call = step_of(item), getattr(item, "callspec", None)
     return Place(step, call.params["node_name"]) if step and call and "node_name" in call.params else None
+
+
+def _inventory(config: pytest.Config) -> str:
+    """The one beside the user, or else that of the project: who works in a folder of tests has it above."""
+    if Path(INVENTORY).exists():
+        return INVENTORY
+    if (config.rootpath / INVENTORY).exists():
+        return str(config.rootpath / INVENTORY)
+    places = " or ".join(dict.fromkeys((str(Path.cwd()), str(config.rootpath))))
+    raise UsageError(f"{INVENTORY}: no such inventory in {places}; write one, or name it: --cluster=FILE")
 
 
 def _fixtures(item: pytest.Item) -> tuple[str, ...]:

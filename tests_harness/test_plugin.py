@@ -152,6 +152,26 @@ def test_a_cluster_that_nobody_reaches_is_unknown_and_asked_once(
     assert "hunter2" not in kept + result.stdout.str()
 
 
+def test_the_inventory_is_the_one_beside_the_user_or_that_of_the_project(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = suite.mkdir("below")
+    shutil.copy(suite.path / "test_01_power.py", folder)
+    for name in (".", "below"):
+        suite.path.joinpath(name, "cluster.toml").write_text(f'ssh = {{host = "127.0.0.1", port = {closed_port()}}}')
+    suite.path.joinpath("below", "cluster.toml").write_text(
+        'name = "below"\nssh = {host = "lab"}\n[[nodes]]\nname = "p7"'
+    )
+    monkeypatch.chdir(folder)
+    run(suite, "--collect-only", "-q").stdout.fnmatch_lines(["*test_power?p7?"])
+    folder.joinpath("cluster.toml").unlink()
+    run(suite, "--collect-only", "-q").stdout.fnmatch_lines(["*test_power?p4?"])
+    suite.path.joinpath("cluster.toml").unlink()
+    result = run(suite, "--collect-only", "-q")
+    result.stderr.fnmatch_lines([f"*cluster.toml: no such inventory in {folder} or {suite.path}; *"])
+    assert result.ret == 4
+
+
 def test_nothing_to_do_is_5(suite: pytest.Pytester) -> None:
     assert replayed(suite, "good", "-k", "levitate").ret == 5
     assert not report_of(suite).exists()
