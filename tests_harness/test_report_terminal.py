@@ -119,6 +119,7 @@ def test_the_same_advice_is_named_once_for_all_its_machines() -> None:
 
 def test_a_step_that_nobody_asked_for_is_called_so() -> None:
     text = printed(replace(record(outcome("hosts[p1]")), steps=("system", "hosts")))
+    assert [line.split()[0] for line in text.splitlines()[:3] if line] == ["step", "hosts"]
     assert "  looked at only because others need it: system\n" in text
 
 

@@ -50,7 +50,7 @@ def summary_lines(record: Record, width: int, *, is_brief: bool = False) -> Iter
     A brief one leaves to the report what a repair did where it succeeded; a plan is shown in full in any case.
     """
     summary = summarize(record)
-    yield from _matrix(record, width)
+    yield from _matrix(record, summary.in_passing, width)
     yield from _causes(summary, record.mode)
     yield from _other_failures(record)
     yield from _notes(summary)
@@ -62,9 +62,9 @@ def summary_lines(record: Record, width: int, *, is_brief: bool = False) -> Iter
     yield Text.assemble((str(summary.headline), tone), closing)
 
 
-def _matrix(record: Record, width: int) -> Iterator[Text]:
+def _matrix(record: Record, left_out: Sequence[str], width: int) -> Iterator[Text]:
     """Steps by nodes; more nodes than the width holds continue in a further block below."""
-    steps, nodes = steps_of(record), nodes_of(record)
+    steps, nodes = [step for step in steps_of(record) if step not in left_out], nodes_of(record)
     found = {outcome.place: outcome for outcome in record.outcomes}
     by_row = {step: [one for place, one in found.items() if place.step == step] for step in steps}
     first = _widest(("step", *steps), WIDEST_STEP)
