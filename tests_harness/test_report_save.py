@@ -112,7 +112,7 @@ def test_the_result_is_the_record_and_its_summary() -> None:
     assert result["summary"]["headline"] == "differs"
     assert result["summary"]["exit_code"] == 1
     assert result["summary"]["causes"] == [
-        {"place": "hosts[p2]", "verdict": "differs", "reason": "wrong", "blocks": ["keys[p2]"]}
+        {"place": "hosts[p2]", "verdict": "differs", "reason": "wrong", "blocks": ["keys[p2]"], "amid": []}
     ]
 
 

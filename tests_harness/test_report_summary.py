@@ -79,6 +79,17 @@ def test_the_cause_that_blocks_most_comes_first() -> None:
     assert summary.sentence == "2 causes explain 3 of 5 that are not met"
 
 
+def test_what_is_said_of_the_whole_names_what_is_blocked_beside_it() -> None:
+    whole = Check("cnat", "machines that serve", "all", "not p3", holds=False, stops=False)
+    own = Check("cnat", "port 80", "open", "closed", holds=False)
+    blocked = outcome("web[p3]", BLOCKED, "engine[p3]")
+    for checks, amid in (((whole,), (blocked,)), ((whole, own), ())):
+        cause = Outcome(Place("web", "cnat"), DIFFERS, checks=checks)
+        others = (outcome("engine[p3]", DIFFERS), blocked, outcome("mpi[p3]", BLOCKED, "engine[p3]"))
+        _, found = summarize(record(cause, *others)).causes
+        assert (found.outcome, found.amid) == (cause, amid)
+
+
 def test_a_blocked_place_without_its_cause_is_named() -> None:
     summary = summarize(record(outcome("hosts[p1]", BLOCKED, "arp[p1]")))
     assert [str(place) for place in summary.orphans] == ["hosts[p1]"]

@@ -50,6 +50,15 @@ def test_causes_come_with_their_reason_and_what_they_block() -> None:
     assert text.endswith("\ndiffers: 1 differs, 1 blocked in 42.0 s\n")
 
 
+def test_a_difference_of_the_whole_is_said_to_be_perhaps_only_what_is_blocked() -> None:
+    whole = Check("cnat", "machines that serve", "all", "not p3", holds=False, stops=False)
+    cause = Outcome(Place("web", "cnat"), Verdict.DIFFERS, checks=(whole,))
+    run = record(outcome("engine[p3]", Verdict.DIFFERS), cause, outcome("web[p3]", Verdict.BLOCKED, "engine[p3]"))
+    assert "    perhaps only because of what is blocked: web[p3] by engine[p3]\n" in printed(run)
+    page = re.sub(r"<[^>]+>", "", render_html(run))
+    assert "Perhaps only because of what is blocked: web[p3] by engine[p3]" in page
+
+
 def test_a_plan_is_shown_as_a_diff() -> None:
     text = printed(record(CAUSE, mode="plan"))
     assert "plan for hosts[p2]\n  p2: pi2 must be 172.19.181.2\n  write /etc/hosts\n" in text

@@ -36,10 +36,15 @@ class Headline(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """An outcome that differs or is unknown, with the places that wait for it."""
+    """An outcome that differs or is unknown, with the places that wait for it.
+
+    Where it only says something of the whole cluster, `amid` are the outcomes of the same step that are blocked: a
+    machine that is not ready is missing in the whole, too, so this may be no cause of its own.
+    """
 
     outcome: Outcome
     blocks: tuple[Place, ...]
+    amid: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,7 @@ def as_json(summary: Summary) -> dict[str, object]:
                 "verdict": str(cause.outcome.verdict),
                 "reason": reason(cause.outcome),
                 "blocks": [str(place) for place in cause.blocks],
+                "amid": [str(one.place) for one in cause.amid],
             }
             for cause in summary.causes
         ],
@@ -177,8 +183,14 @@ def _causes(outcomes: tuple[Outcome, ...]) -> tuple[Cause, ...]:
     for one in outcomes:
         if one.verdict is Verdict.BLOCKED and one.cause in waiting:
             waiting[one.cause].append(one.place)
-    causes = [Cause(one, tuple(waiting[one.place])) for one in outcomes if one.verdict in CAUSES]
+    causes = [Cause(one, tuple(waiting[one.place]), _amid(one, outcomes)) for one in outcomes if one.verdict in CAUSES]
     return tuple(sorted(causes, key=lambda cause: -len(cause.blocks)))
+
+
+def _amid(one: Outcome, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    if not one.lets_on:
+        return ()
+    return tuple(it for it in outcomes if it.place.step == one.place.step and it.verdict is Verdict.BLOCKED)
 
 
 def _headline(counts: dict[Verdict, int]) -> Headline:

@@ -114,6 +114,9 @@ def _cause(cause: Cause, mode: Mode) -> Iterator[Text]:
         first, more = what(cure.actions[0]), len(cure.actions) - 1
         rest = f" and {count(more, 'more action')}" if more else ""
         yield Text(f"    {remedy_title(outcome, mode)}: {first}{rest}")
+    if cause.amid:
+        blocked = [f"{one.place} by {one.cause}" for one in cause.amid]
+        yield Text(f"    perhaps only because of what is blocked: {_some(blocked)}")
     if cause.blocks:
         yield Text(f"    blocks {_places(cause.blocks)}", "dim")
 

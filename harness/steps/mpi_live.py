@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from harness.steps.mpi_state import Job, Live
 
 MIXED = "ranks that know nothing of each other have another launcher than library: see what mpiexec really is"
+MISSING = "see what is said of the machines that are missing"
 SHIPPED = "the program is as shipped, so the machine or its Python is not: run it there by hand"
 
 
@@ -96,18 +98,21 @@ def _judge_places(job: Job, cluster: Cluster) -> Iterator[Check]:
     if job.failure:
         return
     sizes = sorted({rank.size for rank in job.ranks})
-    yield expect(
+    # Each rank may well know all that were asked, and some machine could not be.
+    by_hand = MISSING if sizes == [len(job.hosts)] else MIXED
+    size = expect(
         hub, "size of the job over all", want=str(len(cluster.names)), seen=", ".join(map(str, sizes)) or "none",
-        by_hand=MIXED,
+        by_hand=by_hand,
     )  # fmt: skip
+    yield replace(size, stops=False)
     hosts = [rank.host for rank in job.ranks]
     for name in cluster.names:
         if called(name, cluster) in job.hosts:
             yield expect(name, "ranks here in the job over all", want=1, seen=hosts.count(name))
-    yield expect(
-        hub, "machines of the job over all", want=_listed(cluster.names), seen=_listed(hosts),
-        by_hand="see what is said of the machines that are missing",
-    )  # fmt: skip
+    everybody = expect(
+        hub, "machines of the job over all", want=_listed(cluster.names), seen=_listed(hosts), by_hand=MISSING
+    )
+    yield replace(everybody, stops=False)
 
 
 def _judge_hosts(hub: str, aspect: str, job: Job, cluster: Cluster) -> Check:
@@ -176,7 +181,8 @@ def _judge_documented(hub: str, live: Live, cluster: Cluster) -> Iterator[Check]
     job, hosts = live.documented, documented_hosts(cluster)
     aspect = f"documented job over {','.join(hosts)}"
     if job is None:
-        yield expect(hub, aspect, want="tried", seen="not tried: not all of them can be used", by_hand="mend these")
+        not_tried = expect(hub, aspect, want="tried", seen="not tried: not all of them can be used", by_hand=MISSING)
+        yield replace(not_tried, stops=False)
         return
     yield _judge_end(hub, aspect, job, live, cluster)
     if job.failure:
