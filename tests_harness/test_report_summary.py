@@ -46,6 +46,22 @@ def test_few_causes_explain_what_is_not_met(machines: str, explained: int, orpha
 
 
 @pytest.mark.parametrize(
+    ("machines", "explained", "sentence"),
+    [
+        pytest.param("p3", 0, "1 cause, blocking nothing else; 4 more may follow from it", id="one"),
+        pytest.param(
+            "p3 p3",
+            13,
+            "2 causes, all on p3, explain 13 of 19 that are not met; 4 more may follow from them",
+            id="more",
+        ),
+    ],
+)
+def test_what_may_follow_is_counted_apart(machines: str, explained: int, sentence: str) -> None:
+    assert explanation(Counter(machines.split()), explained, 0, 4) == sentence
+
+
+@pytest.mark.parametrize(
     ("verdicts", "headline", "code"),
     [
         pytest.param([OK, REPAIRED], "as documented", 0, id="met in both ways"),
@@ -86,8 +102,9 @@ def test_what_is_said_of_the_whole_names_what_is_blocked_beside_it() -> None:
     for checks, amid in (((whole,), (blocked,)), ((whole, own), ())):
         cause = Outcome(Place("web", "cnat"), DIFFERS, checks=checks)
         others = (outcome("engine[p3]", DIFFERS), blocked, outcome("mpi[p3]", BLOCKED, "engine[p3]"))
-        _, found = summarize(record(cause, *others)).causes
-        assert (found.outcome, found.amid) == (cause, amid)
+        found = {one.outcome: one.amid for one in summarize(record(cause, *others)).causes}
+        assert found[cause] == amid
+    assert summarize(record(Outcome(Place("web", "cnat"), DIFFERS, checks=(whole,)), blocked)).causes[0].amid == ()
 
 
 def test_a_blocked_place_without_its_cause_is_named() -> None:

@@ -59,7 +59,8 @@ class Advice:
 class Summary:
     """The analysis of one record.
 
-    `counts` has every verdict. `causes` come with the widest effect first. `orphans` are blocked places
+    `counts` has every verdict. `causes` come with the widest effect first, and last what perhaps only
+    follows from them. `orphans` are blocked places
     whose cause is not in the record (an interrupted or narrowed run). `in_passing` are steps
     without any outcome: nobody asked for them, and nothing that was asked for waits for them.
     """
@@ -85,8 +86,9 @@ class Summary:
     def sentence(self) -> str:
         """How few causes stand behind all that is not met: "2 causes explain 61 of 63 …"."""
         explained = sum(len(cause.blocks) for cause in self.causes)
-        machines = Counter(cause.outcome.place.node for cause in self.causes)
-        return explanation(machines, explained, len(self.orphans))
+        machines = Counter(cause.outcome.place.node for cause in self.causes if not cause.amid)
+        followers = sum(bool(cause.amid) for cause in self.causes)
+        return explanation(machines, explained, len(self.orphans), followers)
 
     @property
     def tally(self) -> str:
@@ -112,18 +114,22 @@ def summarize(record: Record) -> Summary:
     )
 
 
-def explanation(machines: Counter[str], explained: int, orphans: int) -> str:
+def explanation(machines: Counter[str], explained: int, orphans: int, followers: int = 0) -> str:
     """The sentence over causes that block `explained` places, beside `orphans` unexplained ones.
 
     `machines` has the number of causes on each machine: many of them may be one card that was flashed anew.
+    `followers` are differences of the whole that perhaps only come of these.
     """
     causes = machines.total()
-    rest = f"{count(orphans, 'place')} blocked by what this run did not look at" if orphans else ""
+    rest = "; ".join([
+        *([f"{followers} more may follow from {'it' if causes == 1 else 'them'}"] if followers else []),
+        *([f"{count(orphans, 'place')} blocked by what this run did not look at"] if orphans else []),
+    ])  # fmt: skip
     if not causes:
         return rest or "nothing is left to explain"
     if explained:
         verb = "explains" if causes == 1 else "explain"
-        total = causes + explained + orphans
+        total = causes + explained + orphans + followers
         first = f"{_spread(machines, ',')} {verb} {explained} of {total} that are not met"
     else:
         first = f"{_spread(machines)}, blocking nothing else"
@@ -183,14 +189,16 @@ def _causes(outcomes: tuple[Outcome, ...]) -> tuple[Cause, ...]:
     for one in outcomes:
         if one.verdict is Verdict.BLOCKED and one.cause in waiting:
             waiting[one.cause].append(one.place)
-    causes = [Cause(one, tuple(waiting[one.place]), _amid(one, outcomes)) for one in outcomes if one.verdict in CAUSES]
-    return tuple(sorted(causes, key=lambda cause: -len(cause.blocks)))
+    causes = [Cause(one, tuple(waiting[one.place]), _amid(one, outcomes)) for one in outcomes if one.place in waiting]
+    return tuple(sorted(causes, key=lambda cause: (bool(cause.amid), -len(cause.blocks))))
 
 
 def _amid(one: Outcome, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     if not one.lets_on:
         return ()
-    return tuple(it for it in outcomes if it.place.step == one.place.step and it.verdict is Verdict.BLOCKED)
+    roots = {root.place for root in outcomes if root.verdict in CAUSES and not root.lets_on}
+    beside = (it for it in outcomes if it.place.step == one.place.step and it.verdict is Verdict.BLOCKED)
+    return tuple(it for it in beside if it.cause in roots)
 
 
 def _headline(counts: dict[Verdict, int]) -> Headline:
