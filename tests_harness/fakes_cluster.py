@@ -11,7 +11,7 @@ from harness.parse.ip import Link, Neighbour, Route
 from harness.parse.netconfig import Configured
 from harness.steps import arp, hosts, network, power
 from harness.steps.network_boot import AtBoot
-from harness.steps.network_gateway import NAT_UNIT, UNIT_PATH, Gateway, judge_gateway
+from harness.steps.network_gateway import NAT_UNIT, SYSCTL_UNIT, UNIT_PATH, Gateway, judge_gateway
 from tests_harness.fakes import documented_cluster
 from tests_harness.fakes_app import good_database, good_web
 from tests_harness.fakes_boot import good_boot
@@ -112,7 +112,7 @@ def good_network() -> dict[str, network.State]:
     ports = [link(node.link, master="br0") for node in CLUSTER.nodes]
     uplink = (Route("default", "192.168.1.1", "eth0"), Route("172.19.181.0/24", None, "br0"))
     links = (link("lo", "127.0.0.1/8"), link("eth0", "192.168.1.7/24"), link("br0", "172.19.181.254/24"), *ports)
-    enabled = ("networking.service", NAT_UNIT)
+    enabled = ("networking.service", NAT_UNIT, SYSCTL_UNIT)
     hub = network.State(links, uplink, reached(HUB), enabled, at_boot(HUB), good_gateway())
     return {HUB: hub} | {name: _node(name) for name in NODES}
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ObservationError
-from harness.parse.units import Unit, command, kept_out, units
+from harness.parse.units import Unit, command, units
 
 # systemd 252: an enabled service that runs, one that is not installed, and one that is disabled.
 SHOWN = """\
@@ -50,11 +50,6 @@ def test_each_unit_is_told_apart() -> None:
         "apt-daily.service": Unit(is_there=True, is_active=False, is_enabled=False, unmet=()),
         "ntp.service": Unit(is_there=False, is_active=True, is_enabled=False, is_masked=True, unmet=()),
     }
-
-
-def test_what_is_masked_until_the_next_boot_starts_then() -> None:
-    assert kept_out(SHOWN) == ("ntp.service",)
-    assert kept_out(SHOWN.replace("UnitFileState=masked", "UnitFileState=masked-runtime")) == ()
 
 
 @pytest.mark.parametrize("state", ["bad-setting", "error"])

@@ -16,7 +16,7 @@ from harness.parse.ip import Link, Route
 from harness.parse.netconfig import Configured, Edit
 from harness.steps import network
 from harness.steps.network_boot import AtBoot
-from harness.steps.network_gateway import NAT_UNIT, RULES_PATH, SYSCTL_PATH, UNIT_PATH
+from harness.steps.network_gateway import NAT_UNIT, RULES_PATH, SYSCTL_PATH, SYSCTL_UNIT, UNIT_PATH
 from harness.steps.network_paths import judge_paths
 from tests_harness.fakes import outcomes_of
 from tests_harness.fakes_cluster import (
@@ -40,6 +40,7 @@ SWITCH = (HUB, "nodes reach each other through it")
 FORWARD_LATER = (HUB, "net.ipv4.ip_forward after a reboot")
 NAT_NOW, NAT_LATER = (HUB, "MASQUERADE for 172.19.181.0/24"), (HUB, "MASQUERADE after a reboot")
 SAVED = f"*nat\n:POSTROUTING ACCEPT [0:0]\n{NAT.splitlines()[1]}\nCOMMIT\n".encode()
+STARTED = ("networking.service", NAT_UNIT, SYSCTL_UNIT)
 
 
 def judge(seen: Seen) -> list[Check]:
@@ -66,7 +67,7 @@ def routes(name: str, *found: Route) -> Seen:
     return good_network() | {name: replace(good_network()[name], routes=found)}
 
 
-def gateway(enabled: Iterable[str] = ("networking.service", NAT_UNIT), **changes: object) -> Seen:
+def gateway(enabled: Iterable[str] = STARTED, **changes: object) -> Seen:
     hub = good_network()[HUB]
     assert hub.gateway
     changed = replace(hub.gateway, **changes)  # type: ignore[arg-type]  # the rows of the table name real fields
@@ -79,7 +80,7 @@ def files(changes: Mapping[str, bytes | None], *enabled: str) -> Seen:
     assert hub.gateway
     found = hub.gateway.files | {path: file(content) for path, content in changes.items() if content is not None}
     kept = {path: one for path, one in found.items() if changes.get(path, b"") is not None}
-    return gateway(enabled or ("networking.service", NAT_UNIT), files=kept)
+    return gateway(enabled or STARTED, files=kept)
 
 
 def boot(name: str, edit: Edit | None, *found: Configured) -> Seen:
@@ -197,11 +198,13 @@ FAULTS = [
     pytest.param(gateway(nat="-P POSTROUTING ACCEPT\n"), {NAT_NOW: ("run",)}, id="no MASQUERADE"),
     pytest.param(gateway(nat=NAT.replace(".181.0", ".182.0")), {NAT_NOW: ("run",)}, id="MASQUERADE for another subnet"),
     pytest.param(gateway(nat=NAT.replace("! -o", "-o")), {NAT_NOW: ("run",)}, id="MASQUERADE on the bridge"),
-    pytest.param(gateway(["networking.service"]), {NAT_LATER: ("run",)}, id="NAT unit not enabled"),
+    pytest.param(gateway(["networking.service", SYSCTL_UNIT]), {NAT_LATER: ("run",)}, id="NAT unit not enabled"),
     pytest.param(files({UNIT_PATH: None}), {NAT_LATER: ("write", "run")}, id="NAT unit missing"),
     pytest.param(files({UNIT_PATH: b"[Unit]\n"}), {NAT_LATER: ("write", "run")}, id="NAT unit edited"),
     pytest.param(
-        files({UNIT_PATH: None, RULES_PATH: SAVED}, "netfilter-persistent.service"), {}, id="NAT by saved rules"
+        files({UNIT_PATH: None, RULES_PATH: SAVED}, "netfilter-persistent.service", SYSCTL_UNIT),
+        {},
+        id="NAT by saved rules",
     ),
     pytest.param(files({UNIT_PATH: None, RULES_PATH: SAVED}), {NAT_LATER: ("write", "run")}, id="saved but not loaded"),
     pytest.param(boot("p2", EDIT), {("p2", "usb0 after a reboot"): ("write",)}, id="nothing at boot"),
@@ -221,7 +224,7 @@ FAULTS = [
         boot("p2", None, configured(), configured()), {("p2", "usb0 after a reboot"): ()}, id="two tools at boot"
     ),
     pytest.param(
-        gateway(masked=("systemd-sysctl.service",)), {FORWARD_LATER: ("run",)}, id="nothing reads the files at boot"
+        gateway(["networking.service", NAT_UNIT]), {FORWARD_LATER: ("run",)}, id="nothing reads the files at boot"
     ),
     pytest.param(
         wrong_way(Route("172.19.181.3", None, None)),
@@ -316,9 +319,9 @@ def test_what_reads_the_settings_at_boot_is_named_and_allowed_again() -> None:
     seen = files({SYSCTL: None})
     hub = seen[HUB]
     assert hub.gateway
-    masked = {**seen, HUB: replace(hub, gateway=replace(hub.gateway, masked=("systemd-sysctl.service",)))}
+    masked = {**seen, HUB: replace(hub, enabled=tuple(one for one in hub.enabled if one != SYSCTL_UNIT))}
     (check,) = [check for check in judge(masked) if not check.holds]
-    assert "systemd-sysctl.service, which reads them at boot, is masked" in check.seen
+    assert "systemd-sysctl.service, which reads them at boot, does not start then" in check.seen
     allow, write = check.fix
     assert isinstance(allow, Run)
     assert allow.argv == ("systemctl", "unmask", "systemd-sysctl.service")

@@ -120,12 +120,6 @@ def units(text: str) -> dict[str, Unit]:
     return found
 
 
-def kept_out(text: str) -> tuple[str, ...]:
-    """The units that no boot starts, in the text that `units` reads: masked, and not just until the next boot."""
-    blocks = (dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.strip().split("\n\n"))
-    return tuple(words["Id"] for words in blocks if words.get("UnitFileState") == "masked")
-
-
 def _unit(words: dict[str, str]) -> Unit:
     is_refused = words["LoadState"] in BROKEN
     return Unit(

@@ -50,8 +50,9 @@ class State:
 
 def observe(node: NodeAccess) -> State:
     """Ask iproute2, ping everybody, and read the network configuration files."""
-    shown, routes = node.ask(units.command(*UNITS), *UNITS, root=True), ip.routes(node.ask("ip -j -4 route"))
-    enabled = tuple(name for name, unit in units.units(shown).items() if unit.starts_at_boot)
+    seen = units.units(node.ask(units.command(*UNITS), *UNITS, root=True))
+    enabled = tuple(name for name, unit in seen.items() if unit.starts_at_boot)
+    routes = ip.routes(node.ask("ip -j -4 route"))
     others = [str(node.cluster.address(name)) for name in node.cluster.names if name != node.name]
     return State(
         ip.links(node.ask("ip -j addr")),
@@ -59,19 +60,16 @@ def observe(node: NodeAccess) -> State:
         pings.answers(node.ask(pings.command(others), root=True)),
         enabled,
         observe_boot(node, _wish(node.name, node.cluster), enabled),
-        _observe_gateway(node, routes, enabled, units.kept_out(shown)) if node.is_controller else None,
+        _observe_gateway(node, routes, enabled) if node.is_controller else None,
     )
 
 
-def _observe_gateway(
-    node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...], masked: tuple[str, ...]
-) -> Gateway:
+def _observe_gateway(node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...]) -> Gateway:
     gateway = Gateway(
         sysctl.number(node.ask("sysctl -n %s", FORWARD)),
         node.files(RULES_PATH, UNIT_PATH, *DROP_INS, *SYSCTL_PATTERNS),
         node.ask("iptables -w -t nat -S", root=True),
         node.ask("iptables -w -S", root=True),
-        masked,
         tuple(route.dev for route in routes if route.dst == "default" and route.dev),
     )
     # Judged once here, so that a rule set nobody can read is an unknown of this machine.

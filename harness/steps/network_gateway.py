@@ -25,7 +25,7 @@ SYSCTL_PATTERNS = (
     "/usr/local/lib/sysctl.d/*.conf",
     "/usr/lib/sysctl.d/*.conf",
 )
-# What reads them at boot. It is never enabled, being static: only a mask keeps it from that.
+# What reads them at boot.
 SYSCTL_UNIT = "systemd-sysctl.service"
 # Sorts after Debian's own 99-sysctl.conf, so it has the last word.
 SYSCTL_PATH = "/etc/sysctl.d/99-zz-clusterhat.conf"
@@ -57,14 +57,13 @@ WantedBy=multi-user.target
 class Gateway:
     """The controller's forwarding and NAT as seen: kernel value, files, and `iptables -S` of two tables.
 
-    `masked` are the units that no boot starts, `exits` the interfaces of its default routes.
+    `exits` are the interfaces of its default routes.
     """
 
     forwarding: int
     files: dict[str, File]
     nat: str
     forward: str
-    masked: tuple[str, ...]
     exits: tuple[str, ...] = ()
 
     @property
@@ -85,7 +84,7 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
         name, FORWARD, want=1, seen=seen.forwarding,
         fix=(Run(name, ("sysctl", "-q", "-w", f"{FORWARD}=1"), "forward packets for the nodes"),),
     )  # fmt: skip
-    yield _judge_forward_at_boot(seen, name)
+    yield _judge_forward_at_boot(seen, enabled, name)
     nat, *forward = _rules(cluster)
     bridge = cluster.controller.bridge
     has_nat = iptables.masquerades(iptables.table(seen.nat), cluster.subnet, bridge, seen.exits)
@@ -114,7 +113,7 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
     )  # fmt: skip
 
 
-def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
+def _judge_forward_at_boot(seen: Gateway, enabled: tuple[str, ...], name: str) -> Check:
     texts = [(path, file.content.decode(errors="replace")) for path, file in seen.files.items() if "sysctl.d" in path]
     setting, same = sysctl.persistent(texts, FORWARD), sysctl.persistent(texts, FORWARD_TOO)
     # Whichever of the two names the boot sets last counts, and nothing promises which that is.
@@ -126,13 +125,15 @@ def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
     if found != "1":
         why = "forward after a reboot too"
         write = _written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", why)
-    if SYSCTL_UNIT in seen.masked:
-        found += f" in the files, and {SYSCTL_UNIT}, which reads them at boot, is masked"
+    by_hand = f"{setting.path if setting else 'another file'} sets it beside {SYSCTL_PATH}: correct it there"
+    if SYSCTL_UNIT not in enabled:
+        by_hand = f"`systemctl status {SYSCTL_UNIT}` there says why"
+        found += f" in the files, and {SYSCTL_UNIT}, which reads them at boot, does not start then"
         write = (Run(name, ("systemctl", "unmask", SYSCTL_UNIT), "have a boot read the settings of the kernel"), *write)
     return expect(
         name, f"{FORWARD} after a reboot", want="1", seen=found,
         fix=() if is_overruled else write,
-        by_hand=f"{setting.path if setting else 'another file'} sets it beside {SYSCTL_PATH}: correct it there",
+        by_hand=by_hand,
     )  # fmt: skip
 
 
