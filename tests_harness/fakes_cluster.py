@@ -101,7 +101,7 @@ def at_boot(name: str) -> AtBoot:
 
 def good_gateway() -> Gateway:
     """Forwarding and NAT, now and at the next boot."""
-    bare = Gateway(1, {SYSCTL: File(b"net.ipv4.ip_forward=1\n", 0o644, "root:root")}, NAT, FILTER, (), ("eth0",))
+    bare = Gateway(1, {SYSCTL: File(b"net.ipv4.ip_forward=1\n", 0o644, "root:root")}, NAT, FILTER, ("eth0",))
     fixes = [action for check in judge_gateway(bare, (), CLUSTER) for action in check.fix]
     unit = next(action.after for action in fixes if action.kind == "write" and action.path == UNIT_PATH)
     return replace(bare, files=bare.files | {UNIT_PATH: File(unit, 0o644, "root:root")})
