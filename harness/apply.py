@@ -15,20 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.apply_database import allow_writes, load_schema
-from harness.apply_images import build_image, push_image
-from harness.apply_sshd import change_sshd
-from harness.apply_stack import deploy_stack, settle_service
-from harness.apply_swarm import join_swarm
-from harness.errors import ObservationError, RepairError, TimeLimit, UsageError
-from harness.model import (
+from harness.actions import (
     Action,
     AllowWrites,
     Boot,
     BuildImage,
     DeployStack,
     DockerAction,
-    Done,
     JoinSwarm,
     LoadSchema,
     PushImage,
@@ -37,6 +30,13 @@ from harness.model import (
     Write,
     WriteSshd,
 )
+from harness.apply_database import allow_writes, load_schema
+from harness.apply_images import build_image, push_image
+from harness.apply_sshd import change_sshd
+from harness.apply_stack import deploy_stack, settle_service
+from harness.apply_swarm import join_swarm
+from harness.errors import ObservationError, RepairError, TimeLimit, UsageError
+from harness.model import Done
 from harness.plan import NOT_TRIED
 
 if TYPE_CHECKING:

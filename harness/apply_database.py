@@ -21,8 +21,8 @@ from harness.parse.sql_script import obstacle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.actions import AllowWrites, LoadSchema
     from harness.inventory import Cluster
-    from harness.model import AllowWrites, LoadSchema
     from harness.shell import Answer
 
 SLICE = 5  # seconds of waiting between two words to the person who looks on

@@ -16,8 +16,8 @@ from harness.errors import RepairError, TimeLimit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.actions import BuildImage, PushImage
     from harness.docker_client import Docker
-    from harness.model import BuildImage, PushImage
     from harness.shell import Answer
 
 SHIPPED = Path(__file__).parents[1] / "fixtures" / "app"

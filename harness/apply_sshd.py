@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.errors import ObservationError, RepairError
 
 if TYPE_CHECKING:
-    from harness.model import WriteSshd
+    from harness.actions import WriteSshd
     from harness.shell import Answer
 
 KEPT = "/var/backups/hatcheck"

@@ -13,9 +13,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from harness.actions import Write
 from harness.errors import ObservationError, RepairError, UsageError
 from harness.inventory_stack import stack_file
-from harness.model import Write
 from harness.parse import services
 from harness.parse.compose_mesh import without_mesh
 from harness.parse.task_reason import is_hopeless, why
@@ -23,9 +23,9 @@ from harness.parse.task_reason import is_hopeless, why
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.actions import DeployStack, SettleService
     from harness.docker_client import Docker
     from harness.inventory import Cluster
-    from harness.model import DeployStack, SettleService
     from harness.parse.services import Machine as Member
     from harness.parse.services import Tasks
     from harness.shell import Answer

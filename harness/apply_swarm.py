@@ -13,8 +13,8 @@ from harness.errors import EngineError, ObservationError, RepairError, TimeLimit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.actions import JoinSwarm
     from harness.docker_client import Docker
-    from harness.model import JoinSwarm
     from harness.shell import Answer
 
 SETTLE = 0.5  # seconds between two looks

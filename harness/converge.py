@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import ObservationError
 from harness.judgement import blockers, conclude
-from harness.model import Action, Check, Done, Mode, Outcome, Place, Verdict
+from harness.model import Check, Done, Mode, Outcome, Place, Verdict
 from harness.plan import NOT_TRIED, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from harness.actions import Action
     from harness.inventory import Cluster
     from harness.step import Step
 

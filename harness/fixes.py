@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model import Run
+from harness.actions import Run
 
 # A package may have to be fetched and unpacked on a Pi Zero.
 INSTALL_LIMIT = 1200.0

@@ -15,8 +15,9 @@ from harness.step import LooksAgain
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.actions import Action
     from harness.connect import Connections
-    from harness.model import Action, Done
+    from harness.model import Done
     from harness.node import NodeAccess
     from harness.step import Step
 

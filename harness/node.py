@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.actions import Octets  # noqa: TC001 - read at run time, for tapes
 from harness.errors import MissingTool, ObservationError
-from harness.model import Octets  # noqa: TC001 - pydantic reads it on a tape
 from harness.parse.clock import Reading, reading
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Run
+from harness.actions import Run
 
 # The failure of an action that was left out because one before it on the same node had failed.
 NOT_TRIED = "not tried after the failure before it"
@@ -12,7 +12,8 @@ NOT_TRIED = "not tried after the failure before it"
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.model import Action, Check
+    from harness.actions import Action
+    from harness.model import Check
 
 
 def plan(checks: Iterable[Check], *, advice: bool = False) -> tuple[Action, ...]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from harness.model import Action, Check, Level
+from harness.model import Check, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from harness.actions import Action
     from harness.inventory import Cluster
     from harness.node import NodeAccess
 

@@ -19,13 +19,14 @@ from harness import errors, steps
 from harness.converge import Crew, Sight
 from harness.errors import ObservationError, UsageError
 from harness.expected import misfit
-from harness.model import Action, Done, Mode
+from harness.model import Done, Mode
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
     from pathlib import Path
 
+    from harness.actions import Action
     from harness.step import Step
 
 FORMAT: Final = 1

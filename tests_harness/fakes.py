@@ -8,10 +8,11 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.actions import Action, Run
 from harness.converge import Loop, Sight
 from harness.errors import ObservationError
 from harness.inventory import Cluster, parse
-from harness.model import Action, Check, Done, Mode, Outcome, Place, Run
+from harness.model import Check, Done, Mode, Outcome, Place
 from harness.step import LookFrom, expect
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Self
 
 import pytest
 
+from harness.actions import AllowWrites, LoadSchema
 from harness.apply_database import allow_writes, load_schema
 from harness.errors import RepairError
 from harness.inventory import Cluster, parse
-from harness.model import AllowWrites, LoadSchema
 from harness.shell import Answer
 
 SECRET = "it's \\a $ecret"  # noqa: S105 - of nobody

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from harness.actions import Run
 from harness.apply import FINISH, OUTPUT, Applier
 from harness.errors import TimeLimit
-from harness.model import Run
 from harness.shell import Answer
 
 if TYPE_CHECKING:

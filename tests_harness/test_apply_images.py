@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.actions import BuildImage, PushImage
 from harness.apply_images import SHIPPED, build_image, push_image
 from harness.docker_client import open_docker
 from harness.errors import RepairError, TimeLimit
-from harness.model import BuildImage, PushImage
 from harness.shell import Answer
 from harness.steps.images_documented import IMAGES
 from tests_harness.fakes_docker import VERSION, FakeEngine

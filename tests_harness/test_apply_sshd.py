@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from harness.actions import WriteSshd
 from harness.apply_sshd import CHANGE, CONFIRM, GUARD, UNDO, change_sshd
 from harness.errors import ObservationError, Refused, RepairError, Unreachable
-from harness.model import WriteSshd
 from harness.shell import Answer
 
 ACTION = WriteSshd("p1", "/etc/ssh/sshd_config.d/00-x.conf", b"old\n", b"new\n", "because")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from harness.actions import DeployStack, SettleService, Write
 from harness.apply_stack import Pace, deploy_stack, settle_service
 from harness.docker_client import open_docker
 from harness.errors import RepairError
 from harness.inventory import parse
-from harness.model import DeployStack, SettleService, Write
 from harness.shell import Answer
 from tests_harness.fakes_docker import VERSION, FakeEngine
 from tests_harness.test_parse_services import NODE, SERVICE, TASK, changed

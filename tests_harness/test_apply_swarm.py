@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from harness.actions import JoinSwarm
 from harness.apply_swarm import join_swarm
 from harness.docker_client import open_docker
 from harness.errors import RepairError, TimeLimit
-from harness.model import JoinSwarm
 from harness.shell import Answer
 from tests_harness.fakes_docker import INACTIVE, VERSION, FakeEngine
 

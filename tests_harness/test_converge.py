@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.actions import Action
 from harness.converge import PASSES, Loop
 from harness.errors import ObservationError, Unreachable
-from harness.model import Action, Done, Mode, Verdict
+from harness.model import Done, Mode, Verdict
 from tests_harness.fakes import Chaos, FakeStep, World, documented_cluster, mend, place, run, verdicts
 
 ONE, TWO = FakeStep("one"), FakeStep("two", "one")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.model import LoadSchema, Verdict
+from harness.actions import LoadSchema
+from harness.model import Verdict
 from tests_harness import labkit, rows
 from tests_harness.appkit import PASSWORDS
 from tests_harness.faultkit import EVERYTHING, Fault, Where, at, go, on, prove, prove_nothing_is_left

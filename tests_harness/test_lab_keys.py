@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import reach, session
+from harness.actions import WriteSshd
 from harness.apply import Applier
 from harness.lab import NODES
-from harness.model import Verdict, WriteSshd
+from harness.model import Verdict
 from tests_harness import labkit
 from tests_harness.faultkit import Fault, Where, at, go, on, prove, prove_nothing_is_left
 
@@ -271,7 +272,7 @@ VICTIM = """
 import sys, time
 from harness import reach, session
 from harness.apply_sshd import change_sshd
-from harness.model import WriteSshd
+from harness.actions import WriteSshd
 
 class Stopping:
     def __init__(self, doors): self.doors = doors

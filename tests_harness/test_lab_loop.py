@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.model import Action, Boot, Verdict
+from harness.actions import Action, Boot
+from harness.model import Verdict
 from tests_harness import labkit
 from tests_harness.faultkit import INFRA
 

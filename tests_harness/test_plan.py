@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import Action, Boot, Check, Level, Run, Write
+from harness.actions import Action, Boot, Run, Write
+from harness.model import Check, Level
 from harness.plan import plan
 
 A, B, C = (Run("p1", (word,), "why") for word in "abc")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import (
+from harness.actions import (
     Action,
     AllowWrites,
     Boot,

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.model import Check, Done, Outcome, Place, Record, Run, Verdict, Write
+from harness.actions import Run, Write
+from harness.model import Check, Done, Outcome, Place, Record, Verdict
 from harness.report.html import anchor, render_html
 from tests_harness.test_report_samples import HOSTILE, outcome, poisoned, record, write_hosts, wrong_hosts
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.model import Action, Boot, Check, Done, Mode, Outcome, Place, Record, Run, Verdict, Write
+from harness.actions import Action, Boot, Run, Write
+from harness.model import Check, Done, Mode, Outcome, Place, Record, Verdict
 
 HOSTS = b"127.0.0.1\tlocalhost\n172.19.181.1\tpi1\n172.19.181.9\tpi2\n"
 GOOD_HOSTS = b"127.0.0.1\tlocalhost\n172.19.181.1\tpi1\n172.19.181.2\tpi2\n"

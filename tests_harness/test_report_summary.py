@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import Check, Outcome, Place, Run, Verdict
+from harness.actions import Run
+from harness.model import Check, Outcome, Place, Verdict
 from harness.report.remedy import reason, remedy, remedy_title
 from harness.report.summary import explanation, steps_of, summarize
 from tests_harness.test_report_samples import outcome, record, wrong_hosts

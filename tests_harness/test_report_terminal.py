@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from rich.cells import cell_len
 from rich.console import Console
 
-from harness.model import Check, Done, Outcome, Place, Record, Verdict, Write
+from harness.actions import Write
+from harness.model import Check, Done, Outcome, Place, Record, Verdict
 from harness.report.html import render_html
 from harness.report.save import result_json
 from harness.report.summary import summarize

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.model import Check, Run
+from harness.actions import Run
 from harness.parse.ip import Neighbour
 from harness.steps import arp
 from tests_harness.fakes_cluster import CLUSTER, HUB, differences, good_arp, reached, without
+
+if TYPE_CHECKING:
+    from harness.model import Check
 
 Seen = Mapping[str, arp.State]
 WRONG, P1, P2 = "02:00:00:00:00:01", "00:22:82:ff:ff:01", "00:22:82:ff:ff:02"

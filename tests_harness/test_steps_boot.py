@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import Check, Run, Write
+from harness.actions import Run, Write
 from harness.node import File
 from harness.parse.startup import CRONTABS
 from harness.parse.units import Unit
@@ -24,6 +24,8 @@ from tests_harness.pipekit import APP
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.model import Check
 
 GOOD = good_boot()["p1"]
 PI, PRIMES, STATISTICS = PIPES

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from harness.actions import LoadSchema
 from harness.errors import ObservationError
 from harness.inventory import parse
-from harness.model import LoadSchema
 from harness.parse import mysql
 from harness.parse.database_sql import Content, column
 from harness.parse.sql_script import obstacle

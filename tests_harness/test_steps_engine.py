@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import Check, Run, Write
+from harness.actions import Run, Write
 from harness.node import File
 from harness.parse import daemon_json, dockerd_log
 from harness.parse.units import Unit
 from harness.steps import engine
 from tests_harness.fakes_cluster import CLUSTER, differences
 from tests_harness.fakes_docker import DAEMON, RUNS, good_engine
+
+if TYPE_CHECKING:
+    from harness.model import Check
 
 Seen = Mapping[str, engine.State]
 GOOD = good_engine()["p1"]

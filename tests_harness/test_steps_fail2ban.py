@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.model import Run, Write
+from harness.actions import Run, Write
 from harness.node import File
 from harness.parse import jailfile
 from harness.plan import plan
@@ -42,7 +42,8 @@ from tests_harness.fakes_fail2ban import (
 )
 
 if TYPE_CHECKING:
-    from harness.model import Action, Check
+    from harness.actions import Action
+    from harness.model import Check
     from harness.parse.units import Unit
     from harness.steps.fail2ban_look import Daemon, Settings
 

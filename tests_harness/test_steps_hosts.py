@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import Check, Write
+from harness.actions import Write
 from harness.node import File
 from harness.steps import hosts
 from tests_harness.fakes_cluster import CLUSTER, HUB, NODES, differences, good_hosts, hosts_file
+
+if TYPE_CHECKING:
+    from harness.model import Check
 
 Seen = Mapping[str, hosts.State]
 GOOD = hosts_file("p1")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from harness.actions import Run
 from harness.errors import ObservationError
 from harness.inventory import parse
-from harness.model import Run
 from harness.steps import images
 from harness.steps.images_content import Content, Owned
 from harness.steps.images_documented import DATABASE, IMAGES, WEB, may_run

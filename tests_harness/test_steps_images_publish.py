@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.actions import BuildImage, PushImage
 from harness.arch.cpu import Cpu
 from harness.arch.image import can_build
 from harness.arch.platform import Platform
 from harness.inventory import parse
 from harness.inventory_stack import SHIPPED
-from harness.model import BuildImage, PushImage
 from harness.steps import images
 from harness.steps.images import State
 from harness.steps.images_content import Content
@@ -23,7 +23,7 @@ from tests_harness.test_steps_images import MUTE, V7, Seen, W, check_of, with_co
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.model import Action
+    from harness.actions import Action
     from harness.steps.images_documented import Documented
     from harness.steps.images_look import Local
 

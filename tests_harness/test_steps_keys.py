@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.model import Run, Write, WriteSshd
+from harness.actions import Run, Write, WriteSshd
 from harness.node import File
 from harness.parse import authorized_keys
 from harness.steps.keys_doors import Sshd
@@ -33,7 +33,7 @@ from tests_harness.fakes_keys import (
 )
 
 if TYPE_CHECKING:
-    from harness.model import Action
+    from harness.actions import Action
 
 Faults = dict[tuple[str, str], tuple[str, ...]]
 INTO, OUT = "`ssh pi1 hostname` on cnat", "`ssh cnat hostname` on p1"

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.model import Check, Outcome, Run, Verdict, Write
+from harness.actions import Run, Write
+from harness.model import Check, Outcome, Verdict
 from harness.parse.app_results import PI_FORM, PRIMES_FORM, Pi, Primes, Stats
 from harness.primes import compare, primes, wanted
 from harness.steps import mpi

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Interface
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model import Check, Run
+from harness.actions import Run
 from harness.node import File
 from harness.parse.ip import Link, Route
 from harness.parse.netconfig import Configured, Edit
@@ -32,6 +33,9 @@ from tests_harness.fakes_cluster import (
     reached,
     without,
 )
+
+if TYPE_CHECKING:
+    from harness.model import Check
 
 Seen = Mapping[str, network.State]
 Differences = dict[tuple[str, str], tuple[str, ...]]

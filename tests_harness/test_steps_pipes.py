@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.actions import Run, Write
 from harness.inventory import Cluster, parse
-from harness.model import Check, Run, Write
 from harness.node import File
 from harness.plan import plan
 from harness.steps import pipes
@@ -28,6 +29,9 @@ from tests_harness.fakes_pipes import (
     loop,
 )
 from tests_harness.pipekit import APP
+
+if TYPE_CHECKING:
+    from harness.model import Check
 
 GOOD, NAME = good_node(), PIPES[0]
 IS_PIPE, RIGHTS, HEARD = f"{NAME} is a named pipe", f"rights of {NAME}", f"{NAME} is listened to"

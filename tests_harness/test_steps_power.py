@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.model import Boot, Check
+from harness.actions import Boot
 from harness.steps import power
 from tests_harness.fakes import outcomes_of
 from tests_harness.fakes_cluster import CLUSTER, HUB, NODES, STATUS, differences, good_power, without
+
+if TYPE_CHECKING:
+    from harness.model import Check
 
 Seen = Mapping[str, power.State]
 TOOLS = ("clusterctrl", "clusterhat")

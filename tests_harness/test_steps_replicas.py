@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from pydantic import TypeAdapter
 
+from harness.actions import SettleService
 from harness.inventory import parse
-from harness.model import SettleService, Verdict
+from harness.model import Verdict
 from harness.steps import replicas
 from tests_harness.fakes import outcomes_of
 from tests_harness.fakes_cluster import differences

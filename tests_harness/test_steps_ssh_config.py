@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.model import Check, Run, Write
+from harness.actions import Run, Write
 from harness.node import File
 from harness.steps import ssh_config
 from harness.steps.ssh_config import UNSAID, Meaning, State
@@ -15,7 +15,8 @@ from tests_harness.fakes_cluster import differences
 from tests_harness.fakes_keys import CLUSTER, CONFIG, HUB, good_ssh_config
 
 if TYPE_CHECKING:
-    from harness.model import Action
+    from harness.actions import Action
+    from harness.model import Check
 
 GOOD = good_ssh_config()[HUB]
 WORDS = {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import TypeAdapter
 
+from harness.actions import DeployStack, Run
 from harness.errors import ObservationError
 from harness.inventory import parse
-from harness.model import DeployStack, Run
 from harness.parse.compose_parts import Mount, Port
 from harness.steps import stack
 from harness.steps.stack_look import deployed

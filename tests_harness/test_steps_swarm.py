@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from harness.actions import JoinSwarm, Run
 from harness.errors import ObservationError
 from harness.inventory import parse
-from harness.model import Check, JoinSwarm, Run, Verdict
+from harness.model import Check, Verdict
 from harness.steps import labels, swarm
 from harness.steps.swarm_members import Member, Membership
 from tests_harness.fakes import outcomes_of

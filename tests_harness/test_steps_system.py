@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.actions import Run, Write
 from harness.inventory import parse
-from harness.model import Check, Run, Write
 from harness.node import File
 from harness.parse import hosts
 from harness.parse.account import Account
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.inventory import Cluster
+    from harness.model import Check
 
 GOOD = good_machine("p1")
 NAME = own_name("p1")

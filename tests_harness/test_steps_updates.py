@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.model import Check, Run, Write
+from harness.actions import Run, Write
 from harness.node import File
 from harness.parse.startup import is_update
 from harness.steps import updates
@@ -20,7 +20,8 @@ from tests_harness.fakes_system import AT_BOOT, FILES, OURS, RAN, good_updates
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.model import Action
+    from harness.actions import Action
+    from harness.model import Check
 
 GOOD = good_updates()[HUB]
 ENABLE = ("systemctl", "enable", UNIT)

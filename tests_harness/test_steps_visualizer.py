@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import TypeAdapter
 
+from harness.actions import Run
 from harness.inventory import parse
-from harness.model import Run
 from harness.steps import visualizer
 from harness.steps.visualizer import Shown
 from tests_harness.fakes_cluster import differences, without

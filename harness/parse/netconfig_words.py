@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPV4LENGTH, AddressValueError, IPv4Address, IPv4Interface
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from harness.actions import Octets  # noqa: TC001 - read at run time, for tapes
 from harness.errors import ObservationError
-from harness.model import Octets  # noqa: TC001 - pydantic reads it when a tape is written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.model import (
+from harness.actions import (
     AllowWrites,
     Boot,
     BuildImage,
@@ -26,7 +26,7 @@ from harness.report.text import count, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.model import Action
+    from harness.actions import Action
 
 Kind = Literal["head", "what", "file", "hunk", "same", "added", "removed", "note"]
 

@@ -11,7 +11,8 @@ from harness.report.text import count
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.model import Action, Check, Mode, Outcome
+    from harness.actions import Action
+    from harness.model import Check, Mode, Outcome
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.model import Action, Mode, Outcome, Place, Record
+    from harness.actions import Action
+    from harness.model import Mode, Outcome, Place, Record
     from harness.report.diff import Kind
     from harness.report.summary import Advice, Cause, Summary
 

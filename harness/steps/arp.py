@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.model import Check, Run
+from harness.actions import Run
+from harness.model import Check
 from harness.parse import ip, pings
 from harness.step import LookFrom, expect
 

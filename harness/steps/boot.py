@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.actions import Write
 from harness.fixes import install, start_now_and_at_boot
-from harness.model import Check, Write
+from harness.model import Check
 from harness.node import File
 from harness.parse import startup, units
 from harness.parse.units import Unit

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from harness.actions import Action, Write
 from harness.errors import ObservationError
-from harness.model import Action, Check, Write
+from harness.model import Check
 from harness.parse import crontab, startup
 from harness.step import expect
 from harness.steps.boot_scripts import PIPES, script_of

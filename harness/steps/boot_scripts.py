@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness.model import Action, Check, Write
+from harness.actions import Action, Write
+from harness.model import Check
 from harness.step import expect
 from harness.steps.boot_interpreters import programs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import AllowWrites, LoadSchema
+from harness.actions import AllowWrites, LoadSchema
 from harness.step import expect
 from harness.steps.database_documented import TABLES, documented_grants, statements
 from harness.steps.web_containers import short
@@ -12,8 +12,9 @@ from harness.steps.web_containers import short
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action, Check
+    from harness.model import Check
     from harness.parse.database_sql import Content
     from harness.steps.database_server import Server
     from harness.steps.database_site import Site, User

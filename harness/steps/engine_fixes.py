@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.actions import Action, Run, Write
 from harness.fixes import INSTALL_LIMIT, install
-from harness.model import Action, Run, Write
 from harness.parse import daemon_json
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from harness.steps import fail2ban_fixes as fixes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action, Check
+    from harness.model import Check
     from harness.parse.iptables import Rule
     from harness.steps.fail2ban_look import Server
 

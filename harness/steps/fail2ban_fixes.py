@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Action, Run, Write
+from harness.actions import Action, Run, Write
 from harness.parse import jailfile
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.actions import Action, Run, Write
 from harness.fixes import install, start_now_and_at_boot
-from harness.model import Action, Run, Write
 from harness.parse import jailfile
 from harness.steps import fail2ban_fixes as fixes
 from harness.steps.fail2ban_fixes import (

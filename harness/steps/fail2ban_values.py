@@ -6,7 +6,8 @@ from dataclasses import fields
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.model import Action, Check
+from harness.actions import Action
+from harness.model import Check
 from harness.step import expect
 from harness.steps import fail2ban_fixes as fixes
 from harness.steps.fail2ban_fixes import AUTH_LOG, IGNORE_SITE, OWN_LOG

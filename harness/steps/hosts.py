@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.actions import Action, Write
 from harness.errors import ObservationError
-from harness.model import Action, Check, Write
+from harness.model import Check
 from harness.node import File
 from harness.parse import getent, hosts
 from harness.step import LookFrom, expect

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.actions import Action, Run
 from harness.arch.image import Host, build_command, label_error, pulls, runs_there
 from harness.arch.verdict import Answer, Verdict
 from harness.errors import ObservationError
-from harness.model import Action, Check, Run
+from harness.model import Check
 from harness.parse.manifest import Offer
 from harness.step import LookFrom, expect
 from harness.steps.images_content import judge_content

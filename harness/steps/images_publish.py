@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.actions import Action, BuildImage, PushImage
 from harness.arch.image import Host, build_platform, can_build, runs_there
 from harness.arch.verdict import Answer
-from harness.model import Action, BuildImage, PushImage
 from harness.steps.images_content import judge_content
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Check, WriteSshd
+from harness.actions import WriteSshd
+from harness.model import Check
 from harness.parse import sshd_config, tcp_wrappers
 from harness.step import expect
 from harness.steps.keys_state import SSHD_FILE, SSHD_FOLDER

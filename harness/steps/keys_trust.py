@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Action, Check, Run, Write
+from harness.actions import Action, Run, Write
+from harness.model import Check
 from harness.parse import authorized_keys, known_hosts
 from harness.parse.ssh_patterns import comes_from
 from harness.step import expect

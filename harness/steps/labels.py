@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.model import Check, Run
+from harness.actions import Run
+from harness.model import Check
 from harness.step import LookFrom, expect
 from harness.steps.swarm_members import Member, list_members
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from harness.actions import Run
 from harness.fixes import install
-from harness.model import Run
 from harness.parse.mpi import OPEN_MPI, is_open_mpi
 from harness.step import expect
 from harness.steps.mpi_programs import are_right
@@ -15,8 +15,9 @@ from harness.steps.mpi_state import PACKAGES, called
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action, Check
+    from harness.model import Check
     from harness.steps.mpi_state import State
 
 # Debian lets MPICH's mpiexec stand in the place of Open MPI's, and keeps both apart by this.

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.model import Octets, Run, Write
+from harness.actions import Octets, Run, Write
 from harness.step import expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action, Check
+    from harness.model import Check
     from harness.node import NodeAccess
 
 SOURCE = Path(__file__).parents[2] / "fixtures" / "app" / "mpi"

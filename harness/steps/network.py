@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from harness.model import Check, Run
+from harness.actions import Run
+from harness.model import Check
 from harness.parse import ip, pings, sysctl, units
 from harness.step import LookFrom, expect
 from harness.steps.network_boot import TOOLS, AtBoot, Wish, judge_boot, observe_boot

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.model import Action, Check, Write
+from harness.actions import Action, Write
+from harness.model import Check
 from harness.parse import netconfig
 from harness.parse.netconfig import Configured, Edit, Tool
 from harness.step import expect

@@ -6,7 +6,8 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.model import Action, Check, Run, Write
+from harness.actions import Action, Run, Write
+from harness.model import Check
 from harness.node import File
 from harness.parse import iptables, sysctl
 from harness.parse.forward import obstacle

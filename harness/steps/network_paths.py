@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from harness.model import Check, Run
+from harness.actions import Run
+from harness.model import Check
 from harness.step import expect
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Run
+from harness.actions import Run
 from harness.step import expect
 from harness.steps.boot_scripts import PIPES, volume_of
 from harness.steps.pipes_places import has_good_rights

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.model import Run, Write
+from harness.actions import Run, Write
 from harness.steps.boot_scripts import PIPES, is_documented, script_of, volume_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action
     from harness.node import File
 
 SOURCE = Path(__file__).parents[2] / "fixtures" / "app" / "listener"

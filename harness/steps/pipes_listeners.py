@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Run
+from harness.actions import Run
 from harness.step import expect
 from harness.steps.boot_scripts import PIPES, complaint_of, mend_script, script_of, volume_of
 from harness.steps.pipes_hardened import PROGRAM, SHIPPED_PROGRAM, WHY, install, is_hardened
@@ -12,8 +12,9 @@ from harness.steps.pipes_hardened import PROGRAM, SHIPPED_PROGRAM, WHY, install,
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action, Check
+    from harness.model import Check
     from harness.steps.pipes_state import Listener, Pipe, State
 
 LIMIT = 60.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Run
+from harness.actions import Run
 from harness.step import expect
 from harness.steps.boot_scripts import script_of, volume_of
 from harness.steps.pipes_hardened import is_hardened
@@ -13,8 +13,9 @@ from harness.steps.pipes_state import FOLDERS, RESULTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action, Check
+    from harness.model import Check
     from harness.steps.pipes_state import Entry, State
 
 ENTER, WRITE_TOO, WRITE_IT = 0o755, 0o777, 0o022

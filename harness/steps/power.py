@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.actions import Boot
 from harness.errors import ObservationError
-from harness.model import Boot, Check
+from harness.model import Check
 from harness.parse import clusterctrl
 from harness.step import LookFrom, expect
 

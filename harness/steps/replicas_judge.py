@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.model import Check, SettleService
+from harness.actions import SettleService
+from harness.model import Check
 from harness.parse.services import DIED, ON_ITS_WAY
 from harness.parse.task_reason import is_hopeless, why
 from harness.step import expect

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.model import DeployStack
+from harness.actions import DeployStack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

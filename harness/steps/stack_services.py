@@ -16,8 +16,8 @@ from harness.steps.stack_sources import may_run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action
     from harness.parse.compose import Service
     from harness.steps.stack_fixes import Wanted
     from harness.steps.stack_look import Deployed, Manager

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from harness.actions import Run
 from harness.errors import ObservationError
-from harness.model import Check, Run
+from harness.model import Check
 from harness.parse.placement import admits, constraint
 from harness.step import expect
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import JoinSwarm, Run
+from harness.actions import JoinSwarm, Run
 
 if TYPE_CHECKING:
     from harness.inventory import Cluster

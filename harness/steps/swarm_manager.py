@@ -12,8 +12,8 @@ from harness.steps.swarm_members import READY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action
     from harness.steps.swarm_members import Member, Membership
 
 MANAGER = "active manager"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.actions import Run
 from harness.errors import ObservationError
 from harness.fixes import start_now_and_at_boot
-from harness.model import Check, Run
+from harness.model import Check
 from harness.parse import cgroups, disk, os_release, units
 from harness.parse.clock import Reading
 from harness.parse.excerpt import excerpt

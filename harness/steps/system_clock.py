@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import Check, Run
+from harness.actions import Run
+from harness.model import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

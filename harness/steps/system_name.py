@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.model import Action, Check, Run, Write
+from harness.actions import Action, Run, Write
+from harness.model import Check
 from harness.node import File
 from harness.parse import hosts
 from harness.step import expect

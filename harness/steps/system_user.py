@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.actions import Run
 from harness.errors import ObservationError
-from harness.model import Check, Run
+from harness.model import Check
 from harness.parse.account import Account, account, login_shells
 from harness.step import expect
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from harness.actions import Run, Write
 from harness.errors import ObservationError
-from harness.model import Check, Run, Write
+from harness.model import Check
 from harness.node import File
 from harness.parse import oneshot, startup, units
 from harness.parse.oneshot import OneShot

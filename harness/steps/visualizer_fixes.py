@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.model import Run, SettleService
+from harness.actions import Run, SettleService
 from harness.parse.image_name import full_name
 
 if TYPE_CHECKING:
+    from harness.actions import Action
     from harness.inventory import Cluster
-    from harness.model import Action
 
 # What is called visualizer and is one; anything else of that name may be somebody's work.
 KNOWN = {"docker.io/dockersamples/visualizer", "docker.io/alexellis2/visualizer-arm"}
