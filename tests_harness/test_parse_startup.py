@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +20,11 @@ ROOTS = "/var/spool/cron/crontabs/root"
         (ROOTS, "# @reboot no\n@reboot /root/maj.sh >/dev/null\n0 4 * * * apt upgrade\n", ["/root/maj.sh >/dev/null"]),
         ("/var/spool/cron/crontabs/pi", "@reboot ~/maj.sh\n", ["/home/pi/maj.sh"]),
         (ROOTS, "@reboot bash ~/maj.sh\n", ["bash /root/maj.sh"]),
-        ("/etc/crontab", "SHELL=/bin/sh\n@reboot root /usr/local/bin/maj\n", ["root /usr/local/bin/maj"]),
-        ("/etc/cron.d/maj", "@reboot\troot\tapt-get update\n", ["root\tapt-get update"]),
+        ("/etc/crontab", "SHELL=/bin/sh\n@reboot root /usr/local/bin/maj\n", ["/usr/local/bin/maj"]),
+        ("/etc/cron.d/maj", "@reboot\troot\tapt-get update\n", ["apt-get update"]),
+        ("/etc/cron.d/maj", "@reboot /opt/maj\n", []),
+        (ROOTS, "@reboot date +%F >> /tmp/boot; /root/maj.sh\n", ["date +"]),
+        (ROOTS, "@reboot date +\\%F; /root/maj.sh\n", ["date +\\%F; /root/maj.sh"]),
         ("/etc/rc.local", "#!/bin/sh -e\n/home/pi/maj.sh &\nexit 0\n", ["/home/pi/maj.sh &", "exit 0"]),
         ("/etc/systemd/system/maj.service", "[Service]\nExecStart=-/opt/maj\nExecStop=/opt/x\n", ["/opt/maj"]),
         ("/etc/systemd/system/maj.service", "ExecStart=/bin/sh \\\n  -c x\n", ["/bin/sh    -c x"]),
@@ -97,6 +102,21 @@ def test_only_cron_reads_crontabs() -> None:
     assert [path for path in startup.PATTERNS if startup.needs_cron(path)] == [
         "/var/spool/cron/crontabs/*", "/etc/crontab", "/etc/cron.d/*",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "does"),
+    [
+        ("/home/pi/x.sh", True), ("sh /home/pi/x.sh", True), ("sleep 9; ~/x.sh &", True), ("cd && ./x.sh", True),
+        ("[ -x /home/pi/x.sh ] && /home/pi/x.sh", True), ("A=1 nohup /home/pi/x.sh >/dev/null 2>&1", True),
+        ("screen -dm /home/pi/x.sh", True), ("bash -c 'sleep 9; /home/pi/x.sh'", True), ("(/home/pi/x.sh)", True),
+        ("if true; then /home/pi/x.sh; fi", True),
+        ("chmod +x /home/pi/x.sh", False), ("sudo chmod +x /home/pi/x.sh", False), ("pi /home/pi/x.sh", False),
+        ("test -x /home/pi/x.sh || echo no x.sh", False), ("/bin/ls -l /home/pi/x.sh | logger", False),
+    ],
+)  # fmt: skip
+def test_a_command_starts_what_it_runs_and_not_what_it_only_names(command: str, does: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert startup.starts(command, re.compile(r"x\.sh"), {"pi"}) is does
 
 
 @pytest.mark.parametrize("before", ["0 4 * * * a \\\n", "# a\x85", "A=b\x0c\n"])

@@ -263,6 +263,8 @@ def test_advice_waits_for_what_must_be_mended_first() -> None:
         pytest.param(JOBS.replace(JOB, b"@reboot " + b"~" + JOB.removeprefix(b"@reboot /home/pi")), set(), id="~"),
         pytest.param(JOBS.replace(JOB, JOB.replace(b"/home/pi", b"$HOME")), set(), id="$HOME"),
         pytest.param(JOBS.replace(JOB, JOB.replace(b"\n", b" >/tmp/log 2>&1 &\n")), set(), id="with a log"),
+        pytest.param(JOBS.replace(JOB, JOB.replace(b"@reboot", b"@reboot pi")), {STARTS}, id="as in /etc/crontab"),
+        pytest.param(JOBS + JOB.replace(b"@reboot", b"@reboot chmod +x"), set(), id="made executable, too"),
         pytest.param(JOBS.replace(JOB, b"@reboot cd /home/pi && sleep 9 && ./start_pipe_module_nb_premiers.sh\n"),
                      set(), id="by a relative way"),
     ],

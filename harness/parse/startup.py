@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 CRONTABS = "/var/spool/cron/crontabs/"
 # Where a cron job, a unit or a boot script may stand that a person wrote.
@@ -19,6 +19,17 @@ DROP_IN = re.compile(r"(.*\.service)\.d/[^/]*\.conf")
 CRON_NAME = re.compile(r"[A-Za-z0-9_-]+")
 CONTINUED = re.compile(r"\\\r?\n")
 PATH = re.compile(r"(?<![^\s'\"=(;&|])(~?/[A-Za-z0-9_./+-]*[A-Za-z0-9_+-])")
+# For cron the first % ends the command; what follows is the program's input (crontab(5)).
+INPUT = re.compile(r"(?<!\\)%.*")
+# Where another command of a line begins, as far as that can be told without a shell.
+NEXT = re.compile(r"[;&|(){}]+|\b(?:then|else|do)\b")
+ASIDE = re.compile(r"\w+=\S*|-\S*|!|sudo|exec|nohup|setsid|command|env|nice|ionice|time|if|while|until")
+# Programs that do something else with a file that they are given than run it.
+IDLE = frozenset({
+    "[", "[[", "test", "chmod", "chown", "chgrp", "touch", "ls", "stat", "file", "cat", "head", "tail", "grep", "sed",
+    "wc", "echo", "printf", "logger", "rm", "cp", "mv", "ln", "install", "rsync", "scp", "kill", "pkill", "killall",
+    "pgrep", "sha256sum", "md5sum", "true", "false", ":",
+})  # fmt: skip
 # For `grep`: which scripts are worth reading.
 WORD = "apt"
 # Options may stand before the verb, another command may not.
@@ -34,7 +45,9 @@ def commands(path: str, text: str) -> tuple[str, ...]:
         return _executed(_matches(EXEC_START, lines))
     if path == "/etc/rc.local":
         return tuple(line.strip() for line in lines if line.strip())
-    found = _matches(AT_REBOOT, lines)
+    found = [INPUT.sub("", command).strip() for command in _matches(AT_REBOOT, lines)]
+    if not path.startswith(CRONTABS):
+        found = [rest for command in found for rest in command.split(None, 1)[1:]]  # the user comes first
     return tuple(re.sub(r"(?<![^\s'\"])~/", f"{_home(path)}/", command) for command in found)
 
 
@@ -58,6 +71,22 @@ def is_run(path: str, mode: int) -> bool:
 def needs_cron(path: str) -> bool:
     """Whether it is cron that runs what a file of `PATTERNS` says."""
     return "cron" in path and not path.endswith(".service")
+
+
+def starts(command: str, script: re.Pattern[str], nobody: Collection[str] = ()) -> bool:
+    """Whether a command runs what a pattern finds in it, and does not just name it, as `chmod +x SCRIPT` does.
+
+    `nobody` are first words that are no programs: a user's name, where only the system's crontabs have one.
+    """
+    return any(
+        script.search(part) and _program(part) not in IDLE and _program(part) not in nobody
+        for part in NEXT.split(command)
+    )
+
+
+def _program(part: str) -> str:
+    words = (word for word in part.split() if not ASIDE.fullmatch(word))
+    return next(words, "").rpartition("/")[2]
 
 
 def scripts(command: str) -> tuple[str, ...]:

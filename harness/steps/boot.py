@@ -77,7 +77,8 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
 
 def _judge_other(name: str, state: State, cluster: Cluster) -> Check:
     """Only web tasks have pipes (runbook L480): to a listener elsewhere nobody writes."""
-    found = [path for pipe in PIPES for path in starters_of(script_of(pipe, cluster), state.starters)]
+    scripts, user = (script_of(pipe, cluster) for pipe in PIPES), cluster.os.user
+    found = [path for script in scripts for path in starters_of(script, state.starters, user)]
     return expect(
         name, "starts no listener of the application", want="none", seen=", ".join(dict.fromkeys(found)) or "none",
         level="advice", by_hand="take the lines out again: no web task runs here",

@@ -36,7 +36,7 @@ def judge_jobs(name: str, starters: Mapping[str, File], cluster: Cluster) -> Ite
     mended = _mended(name, path, starters, cluster)
     for pipe in PIPES:
         script = script_of(pipe, cluster)
-        found = starters_of(script, starters)
+        found = starters_of(script, starters, user)
         yield expect(
             name, f"a boot starts {_short(script)}", want=WANT.format(user), seen=_said(found, path, user),
             fix=mended if _is_ours(script, found, file) else (),
@@ -73,7 +73,7 @@ def job_of(script: str) -> str:
     return f"@reboot {script}"
 
 
-def starters_of(script: str, starters: Mapping[str, File]) -> list[str]:
+def starters_of(script: str, starters: Mapping[str, File], user: str) -> list[str]:
     """What starts a script at boot, each as often as it does: its file, and the script if it is another of that name.
 
     Only the name counts: the way to it may be written with ~, $HOME or `cd`.
@@ -83,7 +83,10 @@ def starters_of(script: str, starters: Mapping[str, File]) -> list[str]:
     for path, file in starters.items():
         # A CR before the line's end would be lost as white space, but for cron it belongs to the command.
         text = file.content.decode(errors="replace").replace("\r", "\0")
-        for command in filter(named.search, startup.commands(path, text)):
+        nobody = {user, "root"} if path.startswith(startup.CRONTABS) else set()
+        for command in startup.commands(path, text):
+            if not startup.starts(command, named, nobody):
+                continue
             others = [one for one in startup.scripts(command) if one.endswith(f"/{_short(script)}") and one != script]
             found.append(f"{path} with {others[0]}" if others else path)
     return found
@@ -148,7 +151,7 @@ def _mended(name: str, path: str, starters: Mapping[str, File], cluster: Cluster
     after = _ended(before or b"")
     for pipe in PIPES:
         script = script_of(pipe, cluster)
-        found = starters_of(script, starters)
+        found = starters_of(script, starters, user)
         if not found:
             after = crontab.with_line(after, job_of(script))
         elif _is_ours(script, found, file):
