@@ -182,6 +182,22 @@ def test_settings_that_nobody_can_read_are_left_to_a_person() -> None:
     assert check.by_hand
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        replace(GOOD, config=config('{"debug": "true"}')),
+        replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd -H fd:// $OPTS ;"),
+        replace(GOOD, unit=replace(RUNS, unmet=("ConditionHost=foo does not hold",))),
+        replace(GOOD, modules="none for 6.1.21-v7+"),
+    ],
+    ids=["a value of the wrong kind", "hosts twice", "a condition that does not hold", "modules gone"],
+)
+def test_an_engine_that_would_not_start_again_is_not_restarted_for_its_logs(state: engine.State) -> None:
+    check = advice(judge(state), ROTATION)
+    assert (check.holds, check.fix) == (False, ())
+    assert check.by_hand
+
+
 def test_memory_that_cannot_be_limited_is_an_advice() -> None:
     assert not advice(
         judge(replace(GOOD, daemon=replace(DAEMON, limits_memory=False))), "Docker can limit memory"

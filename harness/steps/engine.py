@@ -99,9 +99,10 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         )  # fmt: skip
         if state.unit.is_there or state.unit.is_masked:
             yield from _judge_unit(name, state)
-            yield _judge_config(name, state.config, state.command_line)
+            yield _judge_config(name, state)
     daemons = {name: state.daemon for name, state in seen.items() if state.daemon}
-    yield from judge_daemons(daemons, {name: seen[name].config for name in daemons}, cluster)
+    configs = {name: seen[name].config for name in daemons}
+    yield from judge_daemons(daemons, configs, {name: _obstacle(seen[name]) for name in daemons}, cluster)
 
 
 def _judge_package(name: str, state: State, cluster: Cluster) -> Check:
@@ -123,24 +124,30 @@ def _judge_unit(name: str, state: State) -> Iterator[Check]:
 
 
 def _obstacle(state: State) -> str:
-    """Why it is of no use to start it now, or to enable it."""
+    """Why it is of no use to start it now or to enable it, and does harm to restart it."""
     if state.unit.unmet:
         return units.BY_HAND
-    config = state.config.content if state.config else b"{}"
-    if daemon_json.complaint(config) or daemon_json.misfit(config):
+    if _complaint(state)[0]:
         return f"mend {CONFIG} first"
     return "" if state.modules in HAVE_MODULES else "reboot first: the modules of the running kernel are gone"
 
 
-def _judge_config(name: str, config: File | None, command_line: str) -> Check:
-    complaint = daemon_json.complaint(config.content) if config else ""
-    by_hand = f"correct the JSON of {CONFIG}; `python3 -m json.tool {CONFIG}` shows where it is wrong"
-    if config and (misfit := daemon_json.misfit(config.content)):
-        complaint = f"{misfit}: the next start fails"
-        by_hand = f"mend that in {CONFIG}; the engine that runs has not read it yet, or is dead of it"
-    elif not complaint and SAYS_WHERE.search(command_line):
-        complaint = "it says hosts, and so does the unit's command line: the next start fails"
-        by_hand = f"take hosts out of {CONFIG}, or -H out of the unit by a drop-in (`systemctl edit docker`)"
+def _judge_config(name: str, state: State) -> Check:
+    complaint, by_hand = _complaint(state)
     return expect(
         name, f"{CONFIG} can be read", want="yes", seen=f"no: {complaint}" if complaint else "yes", by_hand=by_hand
     )
+
+
+def _complaint(state: State) -> tuple[str, str]:
+    """Why the next start will fail of its settings, and what to do; two empty texts where it will not."""
+    content = state.config.content if state.config else b"{}"
+    if complaint := daemon_json.complaint(content):
+        return complaint, f"correct the JSON of {CONFIG}; `python3 -m json.tool {CONFIG}` shows where it is wrong"
+    if misfit := daemon_json.misfit(content):
+        by_hand = f"mend that in {CONFIG}; the engine that runs has not read it yet, or is dead of it"
+        return f"{misfit}: the next start fails", by_hand
+    if SAYS_WHERE.search(state.command_line):
+        by_hand = f"take hosts out of {CONFIG}, or -H out of the unit by a drop-in (`systemctl edit docker`)"
+        return "it says hosts, and so does the unit's command line: the next start fails", by_hand
+    return "", ""

@@ -54,9 +54,12 @@ def observe_daemon(node: NodeAccess) -> Daemon:
 
 
 def judge_daemons(
-    daemons: Mapping[str, Daemon], configs: Mapping[str, File | None], cluster: Cluster
+    daemons: Mapping[str, Daemon], configs: Mapping[str, File | None], obstacles: Mapping[str, str], cluster: Cluster
 ) -> Iterator[Check]:
-    """Each engine by itself, and its release against that of the controller."""
+    """Each engine by itself, and its release against that of the controller.
+
+    `obstacles` says why an engine that is stopped now would not start again (empty: nothing is known of that).
+    """
     release = _reference(daemons, cluster.controller.name)
     for name, daemon in daemons.items():
         yield expect(
@@ -70,7 +73,7 @@ def judge_daemons(
             "architecture than its programs, and Docker must be of theirs",
         )  # fmt: skip
         yield _judge_user(name, daemon, cluster.os.user)
-        yield _judge_logs(name, daemon, configs[name])
+        yield _judge_logs(name, daemon, configs[name], obstacles[name])
         yield expect(
             name, "Docker can limit memory", want="yes", seen="yes" if daemon.limits_memory else "no", level="advice",
             by_hand="add cgroup_enable=memory cgroup_memory=1 to the one line of cmdline.txt in the boot partition, "
@@ -102,12 +105,13 @@ def _judge_user(name: str, daemon: Daemon, user: str) -> Check:
     )  # fmt: skip
 
 
-def _judge_logs(name: str, daemon: Daemon, config: File | None) -> Check:
+def _judge_logs(name: str, daemon: Daemon, config: File | None, obstacle: str) -> Check:
     is_bounded = daemon.log_driver != daemon_json.ENDLESS or (
         config is not None and daemon_json.has_rotation(config.content)
     )
     return expect(
         name, "logs of containers are bounded", want="yes", level="advice",
         seen="yes" if is_bounded else f"no: {daemon.log_driver} keeps everything",
-        fix=() if is_bounded else fixes.bound_logs(name, config), by_hand=f"write log-opts into {fixes.CONFIG}",
+        fix=() if is_bounded or obstacle else fixes.bound_logs(name, config),
+        by_hand=obstacle or f"write log-opts into {fixes.CONFIG}",
     )  # fmt: skip
