@@ -136,10 +136,22 @@ def test_a_fault_of_keys_differs_exactly_there_and_is_mended(
     prove(green, Fault(node, f"cd {SSH}; {script}", differing, unseen=unseen), "keys", among=only_p1)
 
 
-def test_a_list_that_keeps_pi_out_is_seen_before_sshd_loads_it(green: Lab) -> None:
-    file = "/etc/ssh/sshd_config.d/zz.conf"
-    damage = f"echo 'AllowUsers nobody' > {file}"
-    barred = Fault("p1", damage, key("p1", "sshd lets pi in") | INTO, undo=f"rm {file}", unseen=("keys[p1]",))
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        pytest.param("/etc/ssh/sshd_config.d/zz.conf", "AllowUsers nobody", id="a list"),
+        pytest.param("/etc/ssh/sshd_config.d/zz.conf", "Port 2222", id="another port", marks=pytest.mark.field),
+        pytest.param("/etc/default/ssh", "SSHD_OPTS='-p 2222'", id="options of its start", marks=pytest.mark.field),
+        pytest.param(
+            "/etc/ssh/sshd_config.d/zz.conf", "Match User pi\n ForceCommand internal-sftp", id="a command of its own",
+            marks=pytest.mark.field,
+        ),
+    ],
+)  # fmt: skip
+def test_what_keeps_pi_out_is_seen_before_sshd_loads_it(green: Lab, file: str, line: str) -> None:
+    damage = f"[ ! -e {file} ] || cp -a {file} /root/kept; printf '%b\n' {shlex.quote(line)} >> {file}"
+    undo = f"rm {file}; [ ! -e /root/kept ] || mv /root/kept {file}"
+    barred = Fault("p1", damage, key("p1", "sshd lets pi in") | INTO, undo=undo, unseen=("keys[p1]",))
     prove(green, barred, "keys")
 
 

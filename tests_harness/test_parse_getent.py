@@ -16,15 +16,25 @@ if TYPE_CHECKING:
 NAMES = ("pi1", "pi2")
 
 
+def ask(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    """The question with a getent of our own."""
+    path = folder / "getent"
+    path.write_text(f"#!/bin/sh\n{program}\n")
+    path.chmod(0o755)
+    environment = {"PATH": f"{folder}:/usr/bin:/bin"}
+    script = getent.command(len(NAMES)) % NAMES
+    return subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+
+
 def test_all_names_are_asked_for_in_one_question(tmp_path: Path) -> None:
-    program = tmp_path / "getent"
-    program.write_text('#!/bin/sh\n[ "$2" = pi1 ] && printf "10.0.0.1 STREAM pi1\\n10.0.0.1 DGRAM\\n"\n')
-    program.chmod(0o755)
-    script = getent.command(len(NAMES)) % getent.arguments(NAMES)
-    done = subprocess.run(
-        ["sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
-    )
+    done = ask(tmp_path, '[ "$2" = pi1 ] || exit 2; printf "10.0.0.1 STREAM pi1\\n10.0.0.1 DGRAM\\n"')
     assert getent.addresses(done.stdout, NAMES) == {"pi1": ("10.0.0.1",), "pi2": ()}
+
+
+@pytest.mark.parametrize("program", ["kill $PPID", "exit 1", "exit 124"], ids=["killed", "misused", "out of time"])
+def test_no_answer_is_not_an_unknown_name(tmp_path: Path, program: str) -> None:
+    done = ask(tmp_path, program)
+    assert (done.returncode, done.stderr.strip().rpartition("\n")[2]) == (9, "getent gives no answer about pi1")
 
 
 @pytest.mark.parametrize("text", ["", "pi1 10.0.0.1\n", "pi1 10.0.0.1\npi3\n", "motd\npi1\npi2\n"])

@@ -147,17 +147,39 @@ def test_tcp_wrappers_are_asked_for_every_peer_where_sshd_asks_them(
     assert {peer for peer, door in seen.doors.items() if door.barrier} == barred
 
 
-def test_a_line_of_tcp_wrappers_that_is_not_understood_is_unknown(tmp_path: Path) -> None:
-    host = LocalHost(tmp_path, "")
+ADDRESSES = """#!/bin/sh
+case $* in hosts*) echo "$2      pi${2##*.} more";; *) printf '%s\\n' "192.168.1.7  STREAM $2" "192.168.1.7  DGRAM" \\
+    "172.19.181.${2#pi}    STREAM"; esac
+"""
+SILENT = """#!/bin/sh
+case $* in hosts*) echo "$2      pi${2##*.} more";; *) exit 124; esac
+"""
+
+
+def test_a_name_may_have_further_addresses(tmp_path: Path) -> None:
+    seen = _wrapped(tmp_path, b"sshd: pi1\nALL: PARANOID\n", ADDRESSES)
+    assert {peer for peer, door in seen.doors.items() if door.barrier} == {"p1"}
+
+
+def test_a_name_that_nobody_tells_in_time_is_unknown(tmp_path: Path) -> None:
+    with pytest.raises(ObservationError, match="exit 9"):
+        _wrapped(tmp_path, b"sshd: pi1\n", SILENT)
+
+
+def _wrapped(folder: Path, deny: bytes, getent: str) -> Sshd:
+    host = LocalHost(folder, "")
     said = LISTS.replace("LIST", "allowusers pi").replace("USEDNS", "no") + "# libwrap.so.0\n"
-    for name, text in (("sshd", said), ("id", "#!/bin/sh\necho pi\n"), ("getent", GETENT)):
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
-    rules = tcp_wrappers.rules({tcp_wrappers.DENY: b"# mine\nsshd: @friends\n"})
+    for name, text in (("sshd", said), ("id", "#!/bin/sh\necho pi\n"), ("getent", getent)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return look_at_sshd(_access(HUB, host), "pi", {}, tcp_wrappers.rules({tcp_wrappers.DENY: deny}))
+
+
+def test_a_line_of_tcp_wrappers_that_is_not_understood_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(
         ObservationError, match=r"^cnat: .*line 2 of /etc/hosts.deny .*; so nobody logs in there to try"
     ):
-        look_at_sshd(_access(HUB, host), "pi", {}, rules)
+        _wrapped(tmp_path, b"# mine\nsshd: @friends\n", GETENT)
 
 
 def test_whom_tcp_wrappers_keep_out_nobody_tries_and_a_person_is_told_where() -> None:

@@ -9,18 +9,18 @@ from harness.errors import ObservationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A name server that is not there would keep each name waiting for longer than a command may last.
-ONE = ' printf "%%s %%s\\n" %s "$(timeout 5 getent ahostsv4 %s | cut -d" " -f1 | sort -u | tr "\\n" " ")";'
+# A name server that is not there would keep each name waiting for longer than a command may last; 2 is "unknown".
+ASK = """\
+ask() {
+  found=$(timeout 5 getent ahostsv4 "$1") || [ $? = 2 ] || { echo "getent gives no answer about $1" >&2; exit 9; }
+  printf "%%s %%s\\n" "$1" "$(echo "$found" | cut -d" " -f1 | sort -u | tr "\\n" " ")"
+}
+"""
 
 
 def command(count: int) -> str:
-    """Shell text for `NodeAccess.ask`, with two `%s` for each name: see `arguments`."""
-    return (ONE * count).strip()
-
-
-def arguments(names: Sequence[str]) -> tuple[str, ...]:
-    """What goes with `command(len(names))`."""
-    return tuple(word for name in names for word in (name, name))
+    """Shell text for `NodeAccess.ask`, with a `%s` for each name."""
+    return ASK + "; ".join(["ask %s"] * count)
 
 
 def addresses(text: str, names: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -47,7 +47,7 @@ def observe(node: NodeAccess) -> State:
     right = right_names(node.name, found[PATH], node.cluster)
     if not right:
         return State(found[PATH], {})
-    said = node.ask(getent.command(len(right)), *getent.arguments(right))
+    said = node.ask(getent.command(len(right)), *right)
     return State(found[PATH], getent.addresses(said, right))
 
 

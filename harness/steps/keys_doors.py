@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.errors import ObservationError
 from harness.node import File
 from harness.parse import ssh_g, tcp_wrappers
-from harness.parse.sshd_access import barrier
+from harness.parse.sshd_access import barrier, deafness
 from harness.steps.keys_trust import called, peers
 
 if TYPE_CHECKING:
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     from harness.parse.tcp_wrappers import Rule
 
 # Without the address and port that are come to, a Match block on these would count as not met.
-ASK = "sshd -T -C user=%s -C host=%s -C addr=%s -C laddr=%s -C lport=22"
+# The unit of Debian starts it with the options of this file, and they overrule the configuration.
+OPTIONS = "o=$(sed -n 's/^[[:space:]]*SSHD_OPTS=//p' /etc/default/ssh 2>/dev/null | tail -n 1 | tr -d '\\042\\047'); "
+ASK = "sshd -T $o -C user=%s -C host=%s -C addr=%s -C laddr=%s -C lport=22"
 NEXT = "--"
+SSH = 22
 # Debian's sshd is linked with libwrap; since OpenSSH 9.8 a part of it asks.
 ASKS_WRAPPERS = 'cat "$(command -v sshd)" /usr/lib/openssh/sshd-session 2>/dev/null | grep -qF libwrap.so'
 # What libwrap finds for an address: the name that leads back to it, or one of its two words where there is none.
 NAME = (
     'a=%s; n=$(timeout 10 getent hosts "$a") || [ $? = 2 ] || exit 9; set -- $n; n=${2:-unknown}; '
-    'case $n,$(timeout 10 getent ahostsv4 "$n" | tr -s " ") in unknown,*) ;; "$n,$a STREAM $n"*) ;; *) n=paranoid ;; '
-    'esac; echo "$a $n"'
+    'if [ "$n" != unknown ]; then l=$(timeout 10 getent ahostsv4 "$n") || [ $? = 2 ] || exit 9; set -- $l; '
+    '{ [ "${3-}" = "$n" ] && echo "$l" | cut -d" " -f1 | grep -qxF "$a"; } || n=paranoid; fi; echo "$a $n"'
 )
 Settings = dict[str, tuple[str, ...]]
 
@@ -35,7 +38,7 @@ Settings = dict[str, tuple[str, ...]]
 class Door:
     """What sshd would do for the login user who comes from one peer, so that lists and Match blocks count.
 
-    `barrier` is the line of tcp wrappers that keeps him out now, or the list of sshd's that does after the next reload
+    `barrier` is the line of tcp wrappers that keeps him out now, or the setting of sshd's that does once it is loaded
     (empty: none does).
     """
 
@@ -71,8 +74,10 @@ def look_at_sshd(node: NodeAccess, user: str, files: dict[str, File], wrapped: S
     # With a name: without one it tells of this session, which may be older than its user's last group.
     groups = node.ask("id -Gn %s", user).split()
     shut = _ask_wrappers(node, wrapped, addresses) if wrapped else {}
+    ports = {SSH, node.cluster.ssh.port} if node.is_controller else {SSH}
+    deaf = deafness(next(iter(found.values())), str(node.cluster.address(node.name)), ports)
     doors = {
-        peer: _door(said, shut.get(peer) or barrier(said, user, groups, hosts[peer], addresses[peer]))
+        peer: _door(said, shut.get(peer) or barrier(said, user, groups, hosts[peer], addresses[peer]) or deaf)
         for peer, said in found.items()
     }
     return Sshd("", doors, files)
@@ -97,7 +102,7 @@ def _ask(
     """The complaint, or the settings for each peer; all in one round trip."""
     own = str(node.cluster.address(node.name))
     words = [word for peer in addresses for word in (user, hosts[peer], addresses[peer], own)]
-    code, out, err = node.run(f" && echo {NEXT} && ".join(ASK for _ in addresses), *words, root=True)
+    code, out, err = node.run(OPTIONS + f" && echo {NEXT} && ".join(ASK for _ in addresses), *words, root=True)
     if code:
         return err.strip().partition("\n")[0][:200] or f"exit {code}", {}
     return "", dict(zip(addresses, map(ssh_g.settings, out.split(f"\n{NEXT}\n")), strict=True))

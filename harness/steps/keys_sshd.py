@@ -59,7 +59,7 @@ def _let_in(doors: Iterable[Door]) -> str:
     if any(tcp_wrappers.DENY in door.barrier or tcp_wrappers.ALLOW in door.barrier for door in doors):
         # Somebody's policy, which counts at once: not ours to change.
         return f"take the cluster out of that line, or let it in by {tcp_wrappers.ALLOW}, which is asked first"
-    return "correct that list before sshd is loaded again, or nobody comes in any more; see `sshd -T`"
+    return "correct that setting before sshd is loaded again, or nobody comes in any more; see `sshd -T`"
 
 
 def judge_passwords(name: str, state: State, *, logins_work: bool) -> Iterator[Check]:

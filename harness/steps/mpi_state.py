@@ -140,4 +140,4 @@ def _ask_library(node: NodeAccess) -> tuple[str, str, str]:
 
 def _names(node: NodeAccess) -> dict[str, tuple[str, ...]]:
     others = [called(name, node.cluster) for name in node.cluster.names if name != node.name]
-    return getent.addresses(node.ask(getent.command(len(others)), *getent.arguments(others)), others)
+    return getent.addresses(node.ask(getent.command(len(others)), *others), others)
