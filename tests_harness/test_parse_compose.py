@@ -89,7 +89,7 @@ def test_a_volume_has_the_name_of_its_stack_before_it_unless_it_has_one_of_its_o
 
 @pytest.mark.parametrize("table", ["[a]", "3"])
 def test_volumes_that_are_no_table_are_refused(table: str) -> None:
-    with pytest.raises(UsageError, match=r"f\.yml: volumes: expected volumes by their names"):
+    with pytest.raises(UsageError, match=r"f\.yml: volumes: expected a table of names"):
         parse(f"{one('')}volumes: {table}\n", "f.yml")
 
 

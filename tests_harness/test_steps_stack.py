@@ -12,6 +12,7 @@ from harness.actions import DeployStack, Run
 from harness.errors import ObservationError
 from harness.inventory import parse
 from harness.parse.compose_parts import Mount, Port
+from harness.parse.service_settings import is_elsewhere
 from harness.steps import stack
 from harness.steps.stack_look import deployed
 from harness.steps.stack_sources import SOURCES, kinds
@@ -281,6 +282,23 @@ def test_a_service_that_left_its_network_or_has_another_is_noted(networks: list[
     moved = entry(User="nobody")
     moved["Spec"]["TaskTemplate"]["Networks"] = networks
     assert deployed(moved, CLUSTER).settings == ("networks", "user")
+
+
+@pytest.mark.parametrize(
+    ("found", "networks", "is_other"),
+    [
+        ([{"Target": "host"}], ["host"], False),
+        ([{"Target": "host"}], ["default"], True),
+        ([{"Target": "a", "Aliases": ["web"]}, {"Target": "host"}], ["default", "host"], False),
+        ([{"Target": "host"}, {"Target": "host"}], ["default", "host"], True),
+    ],
+)
+def test_in_a_network_of_dockers_own_nobody_has_a_name(
+    found: list[dict[str, Any]],
+    networks: list[str],
+    is_other: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    assert is_elsewhere({"Networks": found}, networks, "web") is is_other
 
 
 def test_a_service_that_the_file_does_not_know_is_read_all_the_same() -> None:

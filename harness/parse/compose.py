@@ -28,8 +28,8 @@ from harness.parse.compose_parts import (
     read_environment,
     read_mounts,
     read_networks,
+    read_own_names,
     read_ports,
-    read_volume_names,
     read_words,
 )
 from harness.parse.excerpt import excerpt
@@ -152,11 +152,12 @@ class Service(_Part):
 class Compose(_Part):
     """All services of a stack by their short names, in the order of the file.
 
-    `volumes` are the names of those that Docker does not call by the name of the stack.
+    `volumes` and `networks` are the names of those that Docker does not call by the name of the stack.
     """
 
     services: dict[Annotated[str, Field(pattern=NAME)], Service] = Field(min_length=1)
-    volumes: Annotated[dict[str, str], BeforeValidator(read_volume_names)] = Field(default_factory=dict)
+    volumes: Annotated[dict[str, str], BeforeValidator(read_own_names)] = Field(default_factory=dict)
+    networks: Annotated[dict[str, str], BeforeValidator(read_own_names)] = Field(default_factory=dict)
 
     def of_stack(self, stack: str) -> Self:
         """The same with each volume under the name that it has in a stack of this name."""

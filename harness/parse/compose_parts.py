@@ -18,7 +18,7 @@ PORT = re.compile(
 )
 MOST_PORTS = 1000  # of one range
 PORT_SHAPE = 'expected a port like "80:80"'
-NAMES_SHAPE = "expected volumes by their names"
+NAMES_SHAPE = "expected a table of names"
 BIND_SHAPE = "expected a folder from the root on, for it is looked for on each node"
 
 
@@ -110,17 +110,17 @@ def _mount(entry: object) -> dict[str, Any]:
     return {"type": kind, "source": source, "target": target, "read_only": "ro" in options.split(",")}
 
 
-def read_volume_names(value: object) -> object:
-    """The volumes of a file that Docker calls by a name of their own, and not by that of the stack before it."""
+def read_own_names(value: object) -> object:
+    """The volumes or networks of a file that Docker calls by names of their own, and not by that of the stack."""
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise ValueError(NAMES_SHAPE)  # noqa: TRY004 - pydantic wants it
-    names = {key: _volume_name(str(key), entry) for key, entry in value.items()}
+    names = {key: _own_name(str(key), entry) for key, entry in value.items()}
     return {key: name for key, name in names.items() if name}
 
 
-def _volume_name(key: str, entry: object) -> str:
+def _own_name(key: str, entry: object) -> str:
     """Empty where it has none; a name as the inventory on a tape has it stays."""
     if not isinstance(entry, dict):
         return entry if isinstance(entry, str) else ""

@@ -23,6 +23,7 @@ SECOND = 1_000_000_000
 # What the manager fills in: tasks come back after any end, five seconds later, and have ten to end.
 RESTART = {"Condition": "any", "Delay": 5 * SECOND, "MaxAttempts": 0, "Window": 0}
 GRACE = 10 * SECOND
+NAMELESS = {"host", "none", "bridge"}
 KEYS = frozenset({
     *OF_CONTAINER, *OF_DNS, "stop_grace_period", "resources", "restart", "restart_policy", "preferences", "logging"
 })  # fmt: skip
@@ -57,6 +58,10 @@ def _given(template: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def is_elsewhere(template: Mapping[str, Any], networks: Collection[str], name: str) -> bool:
-    """Whether a service is in more or fewer networks than its file says, or in one where it has not its name."""
+    """Whether a service is in more or fewer networks than its file says, or in one where it has not its name.
+
+    In one of Docker's own (host, none, bridge) nobody has a name.
+    """
     found = template.get("Networks") or ()
-    return len(found) != len(networks) or any(name not in (one.get("Aliases") or ()) for one in found)
+    named = sum(name in (one.get("Aliases") or ()) for one in found)
+    return len(found) != len(networks) or named < sum(network not in NAMELESS for network in networks)

@@ -11,7 +11,7 @@ from harness.parse.service_settings import is_elsewhere, unwritten
 from harness.parse.services import Machine, machine, short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from harness.inventory import Cluster
     from harness.node import NodeAccess
@@ -96,14 +96,16 @@ def deployed(entry: dict[str, Any], cluster: Cluster) -> Deployed:
     container, placement = template["ContainerSpec"], template.get("Placement") or {}
     endpoint, mode = spec.get("EndpointSpec") or {}, spec["Mode"]
     name = short(entry, cluster.stack.name)
-    wanted = cluster.stack.content.compose.services.get(name)
+    compose = cluster.stack.content.compose
+    wanted = compose.services.get(name)
+    networks = [compose.networks.get(one, one) for one in wanted.networks] if wanted else []
     return Deployed(
         name, entry["ID"], container["Image"], mode["Replicated"]["Replicas"] if "Replicated" in mode else None,
         placement.get("MaxReplicas") or 0, tuple(placement.get("Constraints") or ()), endpoint.get("Mode") or "vip",
         tuple(sorted(map(_port, endpoint.get("Ports") or ()), key=str)),
         tuple(sorted(map(_mount, container.get("Mounts") or ()), key=str)),
         _other_names(container.get("Env") or (), wanted), _is_command(container, wanted),
-        _settings(name, template, wanted),
+        _settings(name, template, wanted, networks),
         status.get("State") or "", " ".join(str(status.get("Message") or "").split())[:200],
     )  # fmt: skip
 
@@ -132,10 +134,12 @@ def _other_names(environment: Iterable[str], wanted: Service | None) -> tuple[st
     return tuple(sorted({name for name, _ in want ^ {(name, value) for name, _, value in pairs}}))
 
 
-def _settings(name: str, template: dict[str, Any], wanted: Service | None) -> tuple[str, ...]:
+def _settings(
+    name: str, template: dict[str, Any], wanted: Service | None, networks: Collection[str]
+) -> tuple[str, ...]:
     if wanted is None:
         return ()
-    moved = ("networks",) if is_elsewhere(template, wanted.networks, name) else ()
+    moved = ("networks",) if is_elsewhere(template, networks, name) else ()
     return (*moved, *unwritten(template, wanted.written))
 
 
