@@ -27,7 +27,12 @@ NEEDS = ("arp",)
 LOOK_FROM: LookFrom = "every node"
 RELEASE = "/etc/os-release"
 # Not `uname -m`: since March 2023 a 32-bit system on a Pi 4 runs a 64-bit kernel.
-MACHINE = "uname -n && dpkg --print-architecture && getconf LONG_BIT"
+# Last the word by which raspi-config has all files written to memory (its "Overlay File System").
+OVERLAY, LASTING = "boot=overlay", "lasting"
+MACHINE = (
+    "uname -n && dpkg --print-architecture && getconf LONG_BIT && "
+    f"{{ grep -owF {OVERLAY} /proc/cmdline || echo {LASTING}; }}"
+)
 SSH, SSH_SOCKET = "ssh.service", "ssh.socket"
 # Debian's own way to keep it from starting, at the next boot as well: both units say so.
 KEPT_OFF = "/etc/ssh/sshd_not_to_be_run"
@@ -48,6 +53,7 @@ class State:
     ssh_socket: units.Unit
     clock: Reading
     is_writable: bool
+    is_lasting: bool
     space: disk.Space
     counts_memory: bool
 
@@ -57,7 +63,7 @@ def observe(node: NodeAccess) -> State:
     files = node.files(PATH, HOSTS, RELEASE)
     if RELEASE not in files:
         raise ObservationError(f"{node.name}: {RELEASE} is not there")
-    live, architecture, word_size = _machine(node.ask(MACHINE))
+    live, architecture, word_size, is_lasting = _machine(node.ask(MACHINE))
     ssh = units.units(node.ask(units.command(SSH, SSH_SOCKET, and_target=True), SSH, SSH_SOCKET, root=True))
     return State(
         Name(live, files.get(PATH), files.get(HOSTS)),
@@ -69,17 +75,18 @@ def observe(node: NodeAccess) -> State:
         ssh[SSH_SOCKET],
         # To root the kernel denies this for one reason only: it is mounted read-only.
         is_writable=node.test("test -w %s", "/", root=True),
+        is_lasting=is_lasting,
         space=disk.space(node.ask(disk.COMMAND, "/")),
         counts_memory=cgroups.has_memory(node.ask(cgroups.COMMAND)),
         clock=node.clock(),
     )
 
 
-def _machine(text: str) -> tuple[str, str, int]:
-    words = text.split()
-    if len(words) != len(("name", "architecture", "word size")) or words[-1] not in {"32", "64"}:
-        raise ObservationError(f"expected a name, an architecture and 32 or 64, got {excerpt(text)}")
-    return words[0], words[1], int(words[2])
+def _machine(text: str) -> tuple[str, str, int, bool]:
+    match text.split():
+        case [name, architecture, "32" | "64" as word_size, str(medium)] if medium in {OVERLAY, LASTING}:
+            return name, architecture, int(word_size), medium == LASTING
+    raise ObservationError(f"expected a name, an architecture, 32 or 64, and a medium, got {excerpt(text)}")
 
 
 def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
@@ -138,6 +145,11 @@ def _judge_disk(name: str, state: State) -> Iterator[Check]:
         name, "root file system can be written", want="yes", seen="yes" if state.is_writable else "no: read-only",
         by_hand="`dmesg | tail` says why the kernel stopped writing; a dying card is the usual reason. To go on for "
         "now: `sudo mount -o remount,rw /`",
+    )  # fmt: skip
+    yield expect(
+        name, "what is written lasts", want="yes", seen="yes" if state.is_lasting else f"no: {OVERLAY}",
+        by_hand="it is forgotten at the next reboot: switch the overlay file system off (`sudo raspi-config`, "
+        "Performance Options), reboot, and look again",
     )  # fmt: skip
     free = f"{space.free_share:.0f} % and {space.free / 1e6:.0f} MB"
     has_room = space.free_share >= LEAST_SHARE and space.free >= LEAST_FREE
