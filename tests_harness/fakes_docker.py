@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 CLUSTER = documented_cluster()
 HUB = CLUSTER.controller.name
 RUNS = Unit(is_there=True, is_active=True, is_enabled=True, unmet=())
-DAEMON = Daemon("20.10.24+dfsg1", "arm", "json-file", True, True, ("pi", "sudo", "docker"))  # noqa: FBT003
+DAEMON = Daemon(
+    "20.10.24+dfsg1", "arm", "json-file", "overlay2", "/var/lib/docker", "/var/lib/docker", limits_memory=True,
+    may_use=True, groups=("pi", "sudo", "docker"),
+)  # fmt: skip
 RULES = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 HALF_A_YEAR = 180 * 86_400
 PORTS = ("22/tcp", "4789/udp", "7946/tcp", "7946/udp")

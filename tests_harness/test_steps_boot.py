@@ -275,10 +275,18 @@ def test_a_crontab_differs_exactly_there_and_one_write_mends_it(content: bytes, 
     assert aspects(mended(state)) == {}
 
 
-@pytest.mark.parametrize(("line", "is_good"), [("SHELL=/bin/bash", True), ("SHELL=/bin/false", False), ("A=b", True)])
-def test_a_crontab_whose_jobs_no_shell_runs_is_for_a_person(line: str, *, is_good: bool) -> None:
+@pytest.mark.parametrize(
+    ("line", "aspect"),
+    [
+        ("SHELL=/bin/bash", ""), ("A=b", ""), ("PATH=/usr/local/bin:/usr/bin/", ""), ('PATH="/opt:/bin"', ""),
+        ("SHELL=/bin/false", "the crontab of pi runs its jobs by a shell"),
+        ("PATH=/home/pi/bin", "the jobs of the crontab of pi find their programs"),
+        ("PATH=$PATH:/home/pi/bin", "the jobs of the crontab of pi find their programs"),
+    ],
+)  # fmt: skip
+def test_a_crontab_whose_jobs_cannot_run_is_for_a_person(line: str, aspect: str) -> None:
     state = with_jobs(f"{line}\n".encode() + JOBS)
-    assert aspects(state) == ({} if is_good else {"the crontab of pi runs its jobs by a shell": ()})
+    assert aspects(state) == ({aspect: ()} if aspect else {})
 
 
 def test_only_lines_are_added() -> None:

@@ -96,6 +96,18 @@ USER = ("run", "run")
         ),
         pytest.param(replace(GOOD, modules="built in"), {}, id="a kernel without modules"),
         pytest.param(
+            replace(GOOD, daemon=replace(DAEMON, next_folder="/mnt/usb")),
+            {"Docker finds its own at the next start": ()}, id="another folder at the next start",
+        ),
+        pytest.param(
+            replace(GOOD, daemon=replace(DAEMON, folder="/var/lib/docker/1000.1000")), {}, id="user namespaces"
+        ),
+        pytest.param(
+            replace(GOOD, config=config('{"storage-driver": "aufs"}')),
+            {"Docker finds its own at the next start": ()}, id="another storage at the next start",
+        ),
+        pytest.param(replace(GOOD, config=config('{"storage-driver": "overlay2"}')), {}, id="the same storage"),
+        pytest.param(
             replace(GOOD, daemon=replace(DAEMON, version="26.1.5")), {"release of Docker": ()}, id="another release"
         ),
         pytest.param(replace(GOOD, daemon=replace(DAEMON, version="20.10.5+dfsg1")), {}, id="another patch"),

@@ -89,6 +89,7 @@ def test_a_good_cluster_holds_on_every_machine() -> None:
         pytest.param(named(file=None), {"host name after a reboot"}, id="no name at boot"),
         pytest.param(named(file=b"# p1\n"), {"host name after a reboot"}, id="a comment is no name"),
         pytest.param(named(file=b"# mine\n\n p1 \n"), set(), id="a comment before the name"),
+        pytest.param(named(lines="127.0.0.1 localhost p1\n"), set(), id="knows itself beside localhost"),
         pytest.param(named(lines="127.0.0.1 localhost\n"), {"address of p1 for itself"}, id="does not know itself"),
         pytest.param(named(lines="127.0.1.1 p1\n10.0.0.9 p1\n"), {"address of p1 for itself"}, id="two addresses"),
         pytest.param(named(lines="172.19.181.1 p1\n"), set(), id="its address in the cluster is as good"),

@@ -26,6 +26,7 @@ WANT = "once, by the crontab of {}"
 MODE = 0o600
 SHELLS = {"sh", "bash", "dash", "ash", "zsh", "ksh"}
 GROUP = "crontab"
+PROGRAMS = {"/bin", "/usr/bin"}  # where cat is
 
 
 def judge_jobs(name: str, starters: Mapping[str, File], cluster: Cluster) -> Iterator[Check]:
@@ -56,6 +57,12 @@ def _judge_file(name: str, user: str, file: File, mended: tuple[Action, ...]) ->
     yield expect(
         name, f"{who} runs its jobs by a shell", want="yes", seen="yes" if shell in SHELLS else f"no: SHELL is {shell}",
         by_hand="take the line SHELL= away by `crontab -e`",
+    )  # fmt: skip
+    places = _path(file.content).split(":")
+    yield expect(
+        name, f"the jobs of {who} find their programs", want="yes",
+        seen="yes" if PROGRAMS & {place.rstrip("/") for place in places} else f"no: PATH is {':'.join(places)}",
+        by_hand="add :/usr/bin:/bin to the line PATH= by `crontab -e`, or take it away: a listener needs cat",
     )  # fmt: skip
     is_ended = _ended(file.content) == file.content
     yield expect(
@@ -127,11 +134,19 @@ def _complaint(content: bytes) -> str:
 
 def _shell(content: bytes) -> str:
     """What runs its jobs, by the last part of the path; cron's own shell where the file does not say (crontab(5))."""
+    return _variables(content).get("SHELL", "/bin/sh").rpartition("/")[2]
+
+
+def _path(content: bytes) -> str:
+    """Where its jobs look for programs; cron's own places where the file does not say."""
+    return _variables(content).get("PATH", "/usr/bin:/bin")
+
+
+def _variables(content: bytes) -> dict[str, str]:
     try:
-        found = crontab.variables(content.decode(errors="replace"))
+        return crontab.variables(content.decode(errors="replace"))
     except ObservationError:
-        return "sh"  # said above: nothing of it runs
-    return found.get("SHELL", "/bin/sh").rpartition("/")[2]
+        return {}  # said above: nothing of it runs
 
 
 def _ended(content: bytes) -> bytes:

@@ -84,7 +84,7 @@ def observe(node: NodeAccess) -> State:
         config,
         node.ask(MODULES).strip(),
         "" if unit.is_active or not unit.is_there else dockerd_log.complaint(node.ask(COMPLAINTS, root=True)),
-        observe_daemon(node) if unit.is_active and has_command else None,
+        observe_daemon(node, config) if unit.is_active and has_command else None,
         node.ask(COMMAND_LINE) if has_hosts else "",
     )
 

@@ -30,27 +30,37 @@ GO_NAMES = {"armhf": "arm", "armel": "arm", "arm64": "arm64", "amd64": "amd64"}
 class Daemon:
     """An engine that answers: its release, the architecture it was built for, and what it can do.
 
+    `folder` is where it keeps images, containers, and its place in the swarm, by the means of `storage_driver`;
+    `next_folder` where it will look for them once it starts again.
+
     `may_use` is of the cluster's user at his next login, `groups` are those that he has then.
     """
 
     version: str
     architecture: str
     log_driver: str
+    storage_driver: str
+    folder: str
+    next_folder: str
     limits_memory: bool
     may_use: bool
     groups: tuple[str, ...]
 
 
-def observe_daemon(node: NodeAccess) -> Daemon:
+def observe_daemon(node: NodeAccess, config: File | None) -> Daemon:
     """Ask the engine over its own interface; ObservationError for an answer of another shape."""
     docker, user = node.docker(), node.cluster.os.user
     version, info = docker.version(), docker.info()
     try:
-        said = version["Version"], version["Arch"], info["LoggingDriver"], bool(info["MemoryLimit"])
+        said = version["Version"], version["Arch"], info["LoggingDriver"], info["Driver"], info["DockerRootDir"]
+        limits_memory = bool(info["MemoryLimit"])
+        asked = daemon_json.settings(config.content).get("data-root") if config else None
+        # The engine knows its folder by its real path.
+        folder = node.ask("readlink -m -- %s", asked).strip() if isinstance(asked, str) else info["DockerRootDir"]
     except LookupError as error:
         raise ObservationError(f"{node.name}: Docker's answer lacks {error}") from error
     groups = tuple(node.ask("id -nG -- %s", user).split())
-    return Daemon(*said, node.test(MAY_USE, user, SOCKET, root=True), groups)
+    return Daemon(*said, folder, limits_memory, node.test(MAY_USE, user, SOCKET, root=True), groups)
 
 
 def judge_daemons(
@@ -73,6 +83,7 @@ def judge_daemons(
             "architecture than its programs, and Docker must be of theirs",
         )  # fmt: skip
         yield _judge_user(name, daemon, cluster.os.user)
+        yield _judge_next_start(name, daemon, configs[name])
         yield _judge_logs(name, daemon, configs[name], obstacles[name])
         yield expect(
             name, "Docker can limit memory", want="yes", seen="yes" if daemon.limits_memory else "no", level="advice",
@@ -102,6 +113,22 @@ def _judge_user(name: str, daemon: Daemon, user: str) -> Check:
         fix=() if in_group else fixes.let_in(name, user),
         by_hand=f'`ls -l {SOCKET}` must say srw-rw---- root {fixes.GROUP}: set "group" in {fixes.CONFIG} right, or '
         "`sudo systemctl restart docker.socket docker`",
+    )  # fmt: skip
+
+
+def _judge_next_start(name: str, daemon: Daemon, config: File | None) -> Check:
+    """A change of these is a new engine with nothing in it, once it starts again."""
+    moved = []
+    # With user namespaces its folder lies in the one that was asked for.
+    if not f"{daemon.folder}/".startswith(f"{daemon.next_folder}/"):
+        moved.append(f"data-root is {daemon.next_folder}")
+    driver = daemon_json.settings(config.content).get("storage-driver") if config else None
+    if isinstance(driver, str) and driver != daemon.storage_driver:
+        moved.append(f"storage-driver is {driver}")
+    return expect(
+        name, "Docker finds its own at the next start", want="yes", seen=f"no: {', '.join(moved)}" if moved else "yes",
+        by_hand=f"take that out of {fixes.CONFIG}, or it starts with no image, no container and no swarm: all of them "
+        f"are in {daemon.folder}, by {daemon.storage_driver}",
     )  # fmt: skip
 
 

@@ -12,14 +12,14 @@ from harness.parse import hosts
 from harness.step import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from harness.inventory import Cluster
 
 PATH = "/etc/hostname"
 HOSTS = "/etc/hosts"
 # Debian's own address for a machine's name, so that it resolves with no network at all.
-OWN = "127.0.1.1"
+OWN, LOOPBACK = "127.0.1.1", "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,9 @@ def judge_name(name: str, seen: Name, cluster: Cluster) -> Iterator[Check]:
     known = hosts.names(seen.hosts.content if seen.hosts else b"")
     fix = _fix(name, seen.hosts, cluster)
     found = [address for address in known.get(name, ()) if ":" not in address]
-    # Its address in the cluster is right as well: some prefer that, and so does MPI.
-    is_own = found == [str(cluster.address(name))]
     yield expect(
-        name, f"address of {name} for itself", want=OWN, seen=OWN if is_own else ", ".join(found) or "unknown name",
-        fix=fix,
+        name, f"address of {name} for itself", want=OWN, fix=fix,
+        seen=OWN if _is_own(found, name, cluster) else ", ".join(found) or "unknown name",
     )  # fmt: skip
     others = [other for other in _others(name, cluster) if OWN in known.get(other, ())]
     yield expect(name, f"{OWN} is no other machine", want="yes", seen=", ".join(others) or "yes", fix=fix)
@@ -48,6 +46,12 @@ def judge_name(name: str, seen: Name, cluster: Cluster) -> Iterator[Check]:
     rename = (Run(name, ("hostnamectl", "set-hostname", name), f"call this machine {name}, now and at every boot"),)
     yield expect(name, "host name", want=name, seen=seen.live, fix=rename)
     yield expect(name, "host name after a reboot", want=name, seen=_kept(seen.file), fix=rename)
+
+
+def _is_own(found: Sequence[str], name: str, cluster: Cluster) -> bool:
+    """Its address in the cluster is right as well: some prefer that, and so does MPI; so is that of localhost."""
+    ipv4 = [address for address in found if ":" not in address]
+    return ipv4 in ([OWN], [LOOPBACK], [str(cluster.address(name))])
 
 
 def _others(name: str, cluster: Cluster) -> tuple[str, ...]:
@@ -60,7 +64,7 @@ def _others(name: str, cluster: Cluster) -> tuple[str, ...]:
 def _fix(name: str, file: File | None, cluster: Cluster) -> tuple[Action, ...]:
     before = file.content if file else b""
     after = hosts.without_names(before, OWN, _others(name, cluster))
-    if hosts.names(after).get(name) != (str(cluster.address(name)),):
+    if not _is_own(hosts.names(after).get(name, ()), name, cluster):
         after = hosts.repair(after, {OWN: (name,)})
     mode, owner = (None, None) if file else (0o644, "root:root")
     if after == before:
