@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 from harness.errors import ObservationError
 from harness.parse.excerpt import excerpt
+from harness.parse.iptables import is_interface, nets, options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from ipaddress import IPv4Address
 
     from harness.parse.iptables import Rule, Table
 
@@ -90,9 +91,9 @@ def _is_met(option: str, value: str, packet: Packet) -> bool | None:  # noqa: PL
         case "-p":
             return value in {packet.protocol, "all"}
         case "-s":
-            return any(packet.source in net for net in _nets(value))
+            return any(packet.source in net for net in nets(value))
         case "-i":
-            return packet.interface.startswith(value[:-1]) if value.endswith("+") else packet.interface == value
+            return is_interface(packet.interface, value)
         case "--dport" | "--dports":
             return any(_covers(part, packet.port) for part in value.split(","))
         case "--ctstate" | "--state":
@@ -106,16 +107,7 @@ def _is_met(option: str, value: str, packet: Packet) -> bool | None:  # noqa: PL
 
 def _conditions(rule: Rule) -> Iterator[tuple[bool, str, str]]:
     """Each condition as (negated, option, value); the target and what belongs to it are left out."""
-    words = list(rule.tokens)
-    at = 0
-    while at < len(words):
-        is_not = words[at] == "!"
-        at += is_not
-        option = words[at]
-        value = words[at + 1] if at + 1 < len(words) else ""
-        at += 2 if option == "--comment" or not value.startswith(("-", "!")) else 1
-        if option not in {"-j", "-g"}:
-            yield is_not, option, value
+    return (condition for condition in options(rule.tokens) if condition[1] not in {"-j", "-g"})
 
 
 def _covers(ports: str, port: int) -> bool:
@@ -124,10 +116,3 @@ def _covers(ports: str, port: int) -> bool:
         return int(first or 0) <= port <= int(last or (65535 if ":" in ports else first))
     except ValueError:
         raise ObservationError(f"iptables: expected a port or a range, got {excerpt(ports)}") from None
-
-
-def _nets(value: str) -> list[IPv4Network]:
-    try:
-        return [IPv4Network(part, strict=False) for part in value.split(",")]
-    except ValueError:
-        raise ObservationError(f"iptables: expected an address or network, got {excerpt(value)}") from None
