@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from harness.apply import Applier
 from harness.converge import Sight
 from harness.errors import ObservationError
-from harness.report.text import count
 from harness.step import LooksAgain
+from harness.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -21,7 +21,8 @@ from harness.actions import (
     WriteSshd,
 )
 from harness.report.diff import MAX_LINES, MAX_WIDTH, lines, plain
-from harness.report.text import count, duration, visible
+from harness.report.text import duration, visible
+from harness.words import count
 from tests_harness.test_report_samples import HOSTILE, write_hosts
 
 CASES = [

@@ -92,6 +92,11 @@ def test_only_a_run_and_its_crew_can_change_a_node() -> None:
     assert importers(*(f"harness.apply_{kind}" for kind in kinds)) == {"apply"}
 
 
+def test_a_run_and_its_crew_know_nothing_of_the_report() -> None:
+    seeing = {"apply", "connect", "converge", "judgement", "live", "plan", "step", "tape"}
+    assert {name for name in importers("harness.report") if name in seeing or name.startswith("steps.")} == set()
+
+
 def test_what_the_disruptive_tests_do_is_no_part_of_a_run() -> None:
     # The two changes to a node outside of apply.py: nothing that verifies or repairs may come by it.
     assert importers("harness.probe_ban", "harness.probe_reboot") == set()

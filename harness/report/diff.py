@@ -21,7 +21,8 @@ from harness.actions import (
     Write,
     WriteSshd,
 )
-from harness.report.text import count, visible
+from harness.report.text import visible
+from harness.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ from harness.model import Verdict
 from harness.report.diff import lines, what
 from harness.report.remedy import reason, remedy, remedy_title
 from harness.report.summary import nodes_of, steps_of, summarize
-from harness.report.text import count, duration, visible
+from harness.report.text import duration, visible
+from harness.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.model import Verdict
-from harness.report.text import count
+from harness.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.model import Verdict
 from harness.report.remedy import reason
-from harness.report.text import count, visible
+from harness.report.text import visible
+from harness.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

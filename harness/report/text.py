@@ -36,11 +36,6 @@ def _picture(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: "1 cause", "2 causes"."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
 def duration(seconds: float) -> str:
     """A length of time as a person says it: "4.2 s", "3 min 05 s"."""
     if seconds < 60:  # noqa: PLR2004 - seconds of a minute
