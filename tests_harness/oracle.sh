@@ -94,6 +94,7 @@ fail2ban() {
   [ "$(sudo fail2ban-client get sshd maxretry; sudo fail2ban-client get sshd bantime)" = "5
 120" ] && [ "$(sudo fail2ban-client get recidive bantime)" = 3600 ] || return 1
   sudo fail2ban-client get sshd actions | grep -qw iptables || return 1
+  sudo fail2ban-client get sshd action iptables actionban | grep -q -- 'iptables.* -I f2b-sshd .*<ip>' || return 1
   rules=$(sudo iptables-save)
   for peer in 1 2 3 4; do
     case $rules in *"-s $net.$peer/32 -j REJECT"*) say fail2ban p$peer 1 ;; esac

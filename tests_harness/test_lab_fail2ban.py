@@ -44,6 +44,8 @@ HEARS, FIRST = "jail sshd hears sshd", "no rule lets ssh in before the bans"
 STRANGER = "192.0.2.77"
 RELEASE = f"fail2ban-client set sshd unbanip {STRANGER}"
 AGREES, TESTED = "server has what its files say", "configuration test"
+SSHD_WORKS, RECIDIVE_WORKS = "jail sshd carries out its bans", "jail recidive carries out its bans"
+NO_BAN = "printf '[Definition]\nactionban = /bin/true\n' > /etc/fail2ban/action.d/iptables.local"
 FAULTS = {
     "the package is gone": fault("apt-get -q -y remove fail2ban", "fail2ban is installed"),
     "stopped": fault("systemctl stop fail2ban", "fail2ban runs"),
@@ -115,6 +117,23 @@ FAULTS = {
     "it runs for the last time": fault(
         drop_in("fail2ban.service", "[Unit]", "ConditionPathExists=/nowhere"), "fail2ban starts at boot",
         undo=without("fail2ban.service"), is_unseen=True,
+    ),
+    "told by hand to ban nobody": fault("fail2ban-client set sshd action iptables actionban /bin/true", SSHD_WORKS),
+    "a file that has a ban do nothing, taken in": fault(
+        f"{NO_BAN}; fail2ban-client reload", SSHD_WORKS, RECIDIVE_WORKS,
+        undo="rm /etc/fail2ban/action.d/iptables.local; fail2ban-client reload --restart",
+    ),
+    "a file that will have a ban do nothing": fault(
+        NO_BAN, SSHD_WORKS, RECIDIVE_WORKS, undo="rm /etc/fail2ban/action.d/iptables.local", is_unseen=True
+    ),
+    "bans go where no ssh comes by": fault(
+        "printf '[sshd]\nchain = FORWARD\n' > /etc/fail2ban/jail.d/zzz.local; fail2ban-client reload --restart",
+        SSHD_WORKS, is_unseen=True, undo="rm /etc/fail2ban/jail.d/zzz.local; fail2ban-client reload --restart",
+    ),
+    "rules let all but the outside in before the bans": fault(
+        f"fail2ban-client set sshd banip {STRANGER}; sleep 1; "
+        "iptables -I INPUT ! -i eth0 -j ACCEPT; iptables -I INPUT -i ethpi1 -j ACCEPT",
+        after=f"iptables -D INPUT ! -i eth0 -j ACCEPT; iptables -D INPUT -i ethpi1 -j ACCEPT; {RELEASE}",
     ),
 }  # fmt: skip
 

@@ -107,6 +107,7 @@ def test_a_good_controller_holds_and_speaks_for_every_machine() -> None:
     assert {check.node for check in checks} == {HUB, *NODES}
 
 
+ELSEWHERE = {"iptables": {what: text.replace("port 22", "port 2222") for what, text in SSHD.orders["iptables"].items()}}
 DOCUMENTED = jailfile.with_settings(b"", {"sshd": fail2ban_fixes.SSHD, "recidive": fail2ban_fixes.RECIDIVE})
 JOURNAL = {**JAILS, "sshd": replace(SSHD, logs=())}
 DOWN: Daemon = replace(DAEMON, server=None, reaches=None)
@@ -134,7 +135,7 @@ WRITTEN = (SITE, "reload")
         pytest.param(with_daemon(server=None, reaches=None), {"server answers ping"}, ("restart",), id="hangs"),
         pytest.param(with_sshd(maxretry=3), {"sshd maxretry"}, WRITTEN, id="maxretry"),
         pytest.param(with_sshd(bantime=-1), {"sshd bantime"}, WRITTEN, id="for ever"),
-        pytest.param(with_sshd(ports="2222"), {"sshd port"}, WRITTEN, id="port"),
+        pytest.param(with_sshd(ports="2222", orders=ELSEWHERE), {"sshd port"}, WRITTEN, id="port"),
         pytest.param(with_sshd(actions=("nftables",)), {"sshd action"}, (SITE, "rebuild"), id="action"),
         pytest.param(with_sshd(actions=("iptables", "sendmail")), set(), (), id="sends mail, too"),
         pytest.param(with_sshd(logs=("/var/log/secure",)), {"sshd log"}, WRITTEN, id="another log"),
@@ -267,10 +268,16 @@ FIRST = "no rule lets ssh in before the bans"
         pytest.param("-A INPUT -p tcp -m multiport --dports 22,80 -j ACCEPT\n", False, id="among others"),
         pytest.param("-A INPUT -j ACCEPT\n", False, id="everything for all"),
         pytest.param("-A INPUT -i eth0 -j ACCEPT\n", False, id="everything from outside"),
+        pytest.param("-A INPUT -i eth+ -j ACCEPT\n", False, id="everything from any card"),
+        pytest.param("-A INPUT ! -i br0 -j ACCEPT\n", False, id="all but the nodes"),
         pytest.param("-A INPUT -m conntrack --ctstate NEW -j ACCEPT\n", False, id="all that is new"),
         pytest.param("-N mine\n-A mine -p tcp -m tcp --dport 22 -j ACCEPT\n-A INPUT -j mine\n", False, id="a chain"),
         pytest.param("-A INPUT -i lo -j ACCEPT\n", True, id="from itself"),
         pytest.param("-A INPUT -i br0 -j ACCEPT\n", True, id="from the nodes"),
+        pytest.param("-A INPUT ! -i eth0 -j ACCEPT\n", True, id="all but the outside"),
+        pytest.param("-A INPUT -i ethpi1 -j ACCEPT\n", True, id="from the cable to a node"),
+        pytest.param("-A INPUT -i usb0 -j ACCEPT\n", True, id="from a card that is no way outside"),
+        pytest.param("-A INPUT -s 192.168.1.0/24 -j ACCEPT\n", True, id="everything for some"),
         pytest.param("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n", True, id="what is known"),
         pytest.param("-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 22 -j ACCEPT\n", True, id="ssh for some"),
         pytest.param("-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT\n", True, id="another port"),
@@ -287,6 +294,11 @@ def test_what_lets_everybody_in_before_the_bans_makes_them_toothless(before: str
         (check,) = [check for check in checks if check.aspect == FIRST]
         assert "ACCEPT, before f2b-sshd" in check.seen
         assert [one.argv[-1] for one in check.fix if isinstance(one, Run)] == [REBUILD]
+
+
+def test_each_interface_of_a_default_route_is_a_way_in() -> None:
+    state = replace(GOOD, rules=f"{RULES}-A INPUT -i usb0 -j ACCEPT\n{JUMP}", exits=("eth0", "usb0"))
+    assert set(differences(judge(state))) == {(HUB, FIRST)}
 
 
 @pytest.mark.parametrize(

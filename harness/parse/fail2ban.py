@@ -18,6 +18,7 @@ SPAN = re.compile(r"([0-9]{1,9})[ ]*([a-z]*)[ ]*", re.IGNORECASE)
 PROMPT = "fail2ban> "
 PORTS = re.compile(r"[\w:,-]+")
 COUNTS = re.compile(r"^Lines: [0-9]+ lines, [0-9]+ ignored, ([0-9]+) matched", re.MULTILINE)
+NO_PROPERTY = re.compile(r"'\w+' object has no attribute '\w+'")
 LEVEL = re.compile(r"Current logging level is '?([A-Z]+)'?")
 # A minute is the short "m", a month needs "mo" (fail2ban, server/mytime.py).
 UNITS = (
@@ -181,6 +182,28 @@ def dump(text: str) -> dict[str, dict[str, tuple[str, ...]]]:
     if not found:
         raise ObservationError(f"fail2ban -d: expected at least one jail, got {excerpt(text)}")
     return found
+
+
+def orders(text: str) -> dict[str, dict[str, dict[str, str]]]:
+    """What each action of each jail would be told by the files (`fail2ban-client -d`): jail, action, property, text.
+
+    Like {"sshd": {"iptables": {"actionban": "<iptables> -I f2b-sshd 1 -s <ip> -j <blocktype>", "port": "22"}}}.
+    Raises ObservationError where a line is no list of words.
+    """
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        match _literal(line):
+            case ["multi-set", str(name), "action", str(action), list(pairs)]:
+                told = {str(pair[0]): str(pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2}  # noqa: PLR2004 - a pair
+                found.setdefault(name, {})[action] = told
+            case _:
+                pass
+    return found
+
+
+def order(text: str) -> str | None:
+    """`get JAIL action ACTION PROPERTY`; None for an action that is written in Python and has no such property."""
+    return None if NO_PROPERTY.fullmatch(text.strip()) else text.strip()
 
 
 def seconds(text: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.node import File
-from harness.parse import units
+from harness.parse import ip, units
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import fail2ban_fixes as fixes
@@ -14,6 +14,7 @@ from harness.steps.fail2ban_bans import judge_bans, judge_order
 from harness.steps.fail2ban_fixes import AUTH_LOG, IGNORE_SITE, OWN_LOG, SERVER_SITE, SITE, SYSLOG, SYSLOG_SITE, UNIT
 from harness.steps.fail2ban_look import Daemon, look_at
 from harness.steps.fail2ban_mend import Mend
+from harness.steps.fail2ban_orders import judge_orders
 from harness.steps.fail2ban_values import judge_agreement, judge_ignored, judge_values
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ LOOK_FROM: LookFrom = "controller"
 PROGRAM = "/usr/bin/fail2ban-client"
 # Without rsyslog there are no such files, and no rule either.
 HAS_RULE = "grep -qse %s /etc/rsyslog.conf /etc/rsyslog.d/*.conf; [ $? = 0 ]"
+MARK = "== routes\n"
+FIREWALL = "iptables -w -S && echo '== routes' && ip -j -4 route show default"
 QUIET = {"CRITICAL", "ERROR", "WARNING"}
 
 
@@ -35,7 +38,8 @@ QUIET = {"CRITICAL", "ERROR", "WARNING"}
 class State:
     """The controller: units by name, our files, which logs there are, its firewall, and fail2ban (None: absent).
 
-    `has_rule`: a file of rsyslog's says that it writes sshd's words into their log.
+    `has_rule`: a file of rsyslog's says that it writes sshd's words into their log. `exits` are the interfaces of the
+    default routes: that is where a stranger comes in.
     """
 
     units: dict[str, Unit]
@@ -43,22 +47,25 @@ class State:
     logs: tuple[str, ...]
     has_rule: bool
     rules: str
+    exits: tuple[str, ...]
     daemon: Daemon | None
 
 
 def observe(node: NodeAccess) -> State:
     """Ask systemd, the firewall, the running server, and the files by way of fail2ban itself."""
+    rules, routes = node.ask(FIREWALL, root=True).split(MARK)
     state = State(
         units.units(node.ask(units.command(UNIT, SYSLOG), UNIT, SYSLOG, root=True)),
         node.files(SITE, IGNORE_SITE, SERVER_SITE, SYSLOG_SITE),
         tuple(path for path in (AUTH_LOG, OWN_LOG) if node.test("test -f %s", path, root=True)),
         node.test(HAS_RULE, f"^[^#]*auth.*{AUTH_LOG}", root=True),
-        node.ask("iptables -w -S", root=True),
+        rules,
+        tuple(dict.fromkeys(route.dev for route in ip.default_routes(routes) if route.dev)),
         look_at(node) if node.test("test -x %s", PROGRAM) else None,
     )
     # Judged once here, so that rules that nobody can read are an unknown of this machine.
     tuple(judge_bans(state.rules, None, node.cluster))
-    judge_order(state.rules, node.name, ())
+    judge_order(state.rules, node.name, state.exits, ())
     return state
 
 
@@ -78,7 +85,7 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     is_silent = daemon is not None and server is None and state.units[UNIT].is_active
     yield from judge_bans(state.rules, server, cluster, is_silent=is_silent)
     # A jail that is built anew puts its jump first. Nobody's rule is moved or taken away for that.
-    yield judge_order(state.rules, name, (fixes.go(name, fixes.REBUILD),) if server else ())
+    yield judge_order(state.rules, name, state.exits, (fixes.go(name, fixes.REBUILD),) if server else ())
 
 
 def _judge_unit(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterator[Check]:
@@ -141,6 +148,7 @@ def _judge_server(name: str, state: State, daemon: Daemon, mend: Mend, cluster: 
     yield from judge_values(name, server, fix, by_hand)
     if daemon.planned is not None:
         yield from judge_agreement(name, server, daemon.planned, (*mend.files(), mend.go()))
+    yield from judge_orders(name, server, daemon.planned, state.exits, (mend.go(),))
     yield from judge_ignored(name, server, state.files, cluster)
 
 

@@ -11,7 +11,7 @@ from harness.step import expect
 from harness.steps import fail2ban_fixes as fixes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from harness.actions import Action
     from harness.inventory import Cluster
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 CHAINS = "f2b-"
 JAILS = ("sshd", "recidive")
 STRANGER, SSH = IPv4Address("192.0.2.1"), 22  # nobody's address (RFC 5737)
-# How a way to the outside is called; the bridge of the nodes, Docker's and a VPN are none to a stranger.
-CARDS = ("eth", "en", "wl", "usb", "ww", "ppp")
 REFUSALS = {"REJECT", "DROP"}
 
 
@@ -46,15 +44,13 @@ def judge_bans(rules: str, server: Server | None, cluster: Cluster, *, is_silent
     yield expect(hub, "bans no machine of the cluster", want="none", seen=", ".join(banned) or "none", fix=every)
 
 
-def judge_order(rules: str, hub: str, fix: tuple[Action, ...]) -> Check:
-    """No rule lets a stranger in to sshd before fail2ban has its say.
+def judge_order(rules: str, hub: str, exits: Collection[str], fix: tuple[Action, ...]) -> Check:
+    """No rule lets a stranger in to sshd, by an interface of a default route, before fail2ban has its say.
 
     Where there is no jump to a jail yet, nobody was banned since its start; it comes first when it comes.
     """
     filters = iptables.table(rules)
-    ways = {value.removesuffix("+") for rule in filters.rules for _, option, value in iptables.options(rule.tokens)
-            if option == "-i" and value.startswith(CARDS)}  # fmt: skip
-    packets = [Packet(STRANGER, "tcp", SSH, way) for way in ("", *sorted(ways))]
+    packets = [Packet(STRANGER, "tcp", SSH, way) for way in exits or ("",)]
     found = {
         f"{rule}, before {CHAINS}{jail}": None
         for jail in JAILS for packet in packets if (rule := shortcut(filters, packet, f"{CHAINS}{jail}"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ObservationError
 from harness.parse import fail2ban as words
+from harness.parse.ban_orders import PROPERTIES
 from harness.steps.fail2ban_knock import Heard, knock
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ STAMP = re.compile(r"^[-0-9]{10} [0-9:,]{12} \S+ +\[[0-9]+\]: ")
 LONGEST = 300
 
 
+Orders = dict[str, dict[str, str]]
+
+
 @dataclass(frozen=True)
 class Settings:
     """One jail, as the server runs it or as the files would set it; times in seconds.
 
-    `logs` is empty where the jail reads the journal; `ports` are those of its first action.
+    `logs` is empty where the jail reads the journal; `ports` are those of its first action. `orders` are what each
+    action is told: its name, then the property, like actionban, then a text.
     """
 
     maxretry: int
@@ -44,6 +49,7 @@ class Settings:
     actions: tuple[str, ...]
     ports: str
     logs: tuple[str, ...]
+    orders: Orders
 
 
 @dataclass(frozen=True)
@@ -110,10 +116,10 @@ def ask_server(node: NodeAccess) -> Server | None:
     answers = dict(zip(questions, said, strict=True))
     known = tuple(jail for jail in JAILS if jail in jails)
     actions = {jail: words.actions(answers[f"get {jail} actions"]) for jail in known}
-    bans, ports = _ask_more(node, jails, actions)
+    bans, orders = _ask_more(node, jails, actions)
     return Server(
         bans,
-        {jail: _settings(jail, answers, actions[jail], ports.get(jail, "")) for jail in known},
+        {jail: _settings(jail, answers, actions[jail], orders[jail]) for jail in known},
         {jail: words.ignored(answers[f"get {jail} ignoreip"]) for jail in known},
         words.level(said[2]),
         words.target(said[3]),
@@ -129,24 +135,30 @@ def _talk(node: NodeAccess, questions: Sequence[str]) -> tuple[str, ...]:
 
 def _ask_more(
     node: NodeAccess, jails: Sequence[str], actions: dict[str, tuple[str, ...]]
-) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
-    """Whom each jail bans, and the ports of each documented one: its first action has them, known only now."""
-    first = {jail: names[0] for jail, names in actions.items() if names}
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Orders]]:
+    """Whom each jail bans, and what the actions of each documented one are told: who they are is known only now."""
     status = [f"status {jail}" for jail in jails]
-    questions = (*status, *(f"get {jail} action {action} port" for jail, action in first.items()))
+    places = [(jail, action, what) for jail, names in actions.items() for action in names for what in PROPERTIES]
+    questions = (*status, *(f"get {jail} action {action} {what}" for jail, action, what in places))
     said = _talk(node, questions)
     if len(said) < len(questions):
         raise ObservationError(f"{node.name}: fail2ban's server answered, and then no more")
     bans = {jail: words.jail(answer).banned for jail, answer in zip(jails, said, strict=False)}
-    ports = {jail: _plain(words.ports(answer)) for jail, answer in zip(first, said[len(status) :], strict=True)}
-    return bans, ports
+    orders: dict[str, Orders] = {jail: {action: {} for action in names} for jail, names in actions.items()}
+    for (jail, action, what), answer in zip(places, said[len(status) :], strict=True):
+        order = words.order(answer)
+        orders[jail][action] |= {what: order} if order is not None else {}
+    return bans, orders
 
 
-def _settings(jail: str, answers: dict[str, str], actions: tuple[str, ...], ports: str) -> Settings:
+def _settings(jail: str, answers: dict[str, str], actions: tuple[str, ...], orders: Orders) -> Settings:
     maxretry, bantime, findtime = (
         words.number(answers[f"get {jail} {name}"]) for name in ("maxretry", "bantime", "findtime")
     )
-    return Settings(maxretry, bantime, findtime, actions, ports, words.log_paths(answers[f"get {jail} logpath"]))
+    ports = _plain(words.ports(orders[actions[0]].get("port", ""))) if actions else ""
+    return Settings(
+        maxretry, bantime, findtime, actions, ports, words.log_paths(answers[f"get {jail} logpath"]), orders
+    )
 
 
 def try_files(node: NodeAccess) -> str:
@@ -161,15 +173,18 @@ def try_files(node: NodeAccess) -> str:
 
 def ask_files(node: NodeAccess) -> dict[str, Settings]:
     """The documented jails as the files would set them; one that they do not switch on is not there."""
-    found = words.dump(node.ask("fail2ban-client -d", root=True))
-    return {jail: _planned(found[jail]) for jail in JAILS if jail in found}
+    text = node.ask("fail2ban-client -d", root=True)
+    found, orders = words.dump(text), words.orders(text)
+    return {jail: _planned(found[jail], orders.get(jail, {})) for jail in JAILS if jail in found}
 
 
-def _planned(said: dict[str, tuple[str, ...]]) -> Settings:
+def _planned(said: dict[str, tuple[str, ...]], told: Orders) -> Settings:
     # What is set twice counts as it was set last.
     maxretry, bantime, findtime = (words.seconds(said[name][-1]) for name in ("maxretry", "bantime", "findtime"))
     ports = _plain(said["port"][0]) if said.get("port") else ""
-    return Settings(maxretry, bantime, findtime, said.get("addaction", ()), ports, said.get("addlogpath", ()))
+    orders = {action: {what: text.strip() for what, text in all_told.items() if what in PROPERTIES}
+              for action, all_told in told.items()}  # fmt: skip
+    return Settings(maxretry, bantime, findtime, said.get("addaction", ()), ports, said.get("addlogpath", ()), orders)
 
 
 def _plain(ports: str) -> str:

@@ -76,7 +76,8 @@ def judge_agreement(
 def _disagreements(running: Mapping[str, Settings], planned: Mapping[str, Settings]) -> Iterator[str]:
     for jail in JAILS:
         if jail in running and jail in planned:
-            for field in fields(Settings):
+            # The orders of its actions are judged by what they do: fail2ban_orders.py.
+            for field in (one for one in fields(Settings) if one.name != "orders"):
                 now, then = getattr(running[jail], field.name), getattr(planned[jail], field.name)
                 is_moot = field.name == "ports" and running[jail].actions != planned[jail].actions
                 if now != then and not is_moot:
@@ -89,10 +90,12 @@ STRANGERS = IPv4Network("192.0.2.0/24")  # nobody's (RFC 5737)
 
 
 def is_to_be_rebuilt(server: Server, planned: Mapping[str, Settings] | None) -> bool:
-    """Whether an action must be added, which a reload does not do."""
+    """Whether an action must be added, which a reload does not do, or told anew, with the bans that it has."""
     wanted = {jail: settings.actions for jail, settings in (planned or {}).items()}
+    orders = {jail: settings.orders for jail, settings in (planned or {}).items()}
     return any(
         not settings.actions or settings.actions != wanted.get(jail, settings.actions)
+        or settings.orders != orders.get(jail, settings.orders)
         or not all(value.holds for value in values(jail, settings) if value.aspect.endswith("action"))
         for jail, settings in server.settings.items()
     )  # fmt: skip
