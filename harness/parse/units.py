@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.errors import ObservationError
 from harness.parse.excerpt import excerpt
+from harness.parse.verified import refusals
 
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState")
 # What is enabled in /run is forgotten at the boot.
@@ -19,54 +20,93 @@ STARTED_AT_BOOT = {"enabled", "generated", "alias"}
 BROKEN = {"bad-setting", "error"}
 # It has nothing to be enabled by, so systemctl does not say whether a target wants it.
 STATIC = "static"
+# Where a unit's file may be, the weakest first. What is in /run/systemd/system is gone at the boot; what a generator
+# made of other files will be made again.
+TOPS = (
+    "/run/systemd/generator.late", "/lib/systemd/system", "/usr/lib/systemd/system", "/usr/local/lib/systemd/system",
+    "/run/systemd/generator", "/etc/systemd/system",
+)  # fmt: skip
 # The boot reads the files, whatever systemd read before; so all this is asked of the files. A unit of which only its
 # alias is left is enabled for systemctl, but nothing wants it. Conditions are put to systemd's own judge, only where
 # there are any, because that takes a Pi its time; those about what is gone at the next boot cannot be judged before it.
+# Nor is there another judge of whether systemd accepts a unit: it is asked, once for all, where somebody wrote below
+# /etc, or where it has refused one already. `root` is for tests.
 SCRIPT = """\
+root= tops='{tops}' each={each}
 set -- {units}
-systemctl show -p {properties} -- "$@" || exit
+shown=$(systemctl show -p {properties} -- "$@") || exit
+printf '%%s\\n' "$shown"
+case $shown in *LoadState=bad-setting*|*LoadState=error*) refused=yes ;; *) refused= ;; esac
+fragment() {{
+  file=
+  for top in $tops; do [ ! -e "$root$top/$1" ] || file=$root$top/$1; done
+}}
 is_wanted() {{
-  for top in /etc/systemd/system /run/systemd/generator /run/systemd/generator.late \\
-    /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
-    for link in "$top"/*.wants/"$1" "$top"/*.requires/"$1" "$top"/*.upholds/"$1"; do
+  for top in $tops; do
+    for link in "$root$top"/*.wants/"$1" "$root$top"/*.requires/"$1" "$root$top"/*.upholds/"$1"; do
       [ -L "$link" ] || [ -e "$link" ] || continue
       case $link in */rescue.target.*|*/emergency.target.*) ;; *) return 0 ;; esac
     done
   done
   return 1
 }}
-conditions() {{
-  unit=$1 file=
-  for top in /lib /usr/lib /usr/local/lib /etc; do
-    [ ! -e "$top/systemd/system/$unit" ] || file=$top/systemd/system/$unit
+is_changed() {{
+  for one in "$root/etc/systemd/system/$1" "$root/etc/systemd/system/$1.d"/*.conf \\
+    "$root/etc/systemd/system/${{1##*.}}.d"/*.conf; do
+    [ ! -L "$one" ] && [ ! -e "$one" ] || return 0
   done
+  return 1
+}}
+in_files() {{
+  words=$1 unit=$2
+  fragment "$unit"
   set -- "$file"
   for top in /lib /usr/lib /usr/local/lib /etc; do
-    set -- "$@" "$top/systemd/system/${{unit##*.}}.d"/*.conf "$top/systemd/system/$unit.d"/*.conf
+    set -- "$@" "$root$top/systemd/system/${{unit##*.}}.d"/*.conf "$root$top/systemd/system/$unit.d"/*.conf
   done
-  found=$(grep -EHs '^[[:space:]]*(Condition|Assert)[A-Za-z]+[[:space:]]*=' "$@" |
-    grep -Ev '=[[:space:]|!]*/(run|tmp|var/run|dev/shm)(/|$)')
+  grep -EHs "^[[:space:]]*$words[A-Za-z]*[[:space:]]*=" "$@" | sed 's/[[:space:]]*$//'
+}}
+conditions() {{
+  found=$(in_files '(Condition|Assert)' "$1" | grep -Ev '=[[:space:]|!]*/(run|tmp|var/run|dev/shm)(/|$)')
   [ -n "$found" ] || return 0
-  printf '\\nConditions=%%s\\n%%s\\n' "$(systemctl show -P Id -- "$unit")" "$found"
+  printf '\\nConditions=%%s\\n%%s\\n' "$(systemctl show -P Id -- "$1")" "$found"
   printf '%%s\\n' "$found" | sed 's/^[^:]*:[[:space:]]*//' | xargs -d '\\n' systemd-analyze condition 2>&1
   echo "exit $?"
 }}
-for unit; do is_wanted "$unit" || printf '\\nUnwanted=%%s\\n' "$unit"; conditions "$unit"; done
+verify() {{
+  said=$(cd / && SYSTEMD_UNIT_PATH={path} systemd-analyze verify --man=no -- "$@" 2>&1)
+  printf '\\nVerified=%%s\\nexit %%s\\n' "$*" $?
+  printf '%%s\\n' "$said" | grep .
+  for unit; do in_files Exec "$unit"; done
+}}
+for unit; do
+  shift
+  fragment "$unit"
+  [ -n "$file" ] || {{ printf '\\nUnwanted=%%s\\n' "$unit"; continue; }}
+  [ -s "$file" ] || {{ printf '\\nMasked=%%s\\n' "$unit"; continue; }}
+  is_wanted "$unit" || {{ printf '\\nUnwanted=%%s\\n' "$unit"; [ "$each" ] || continue; }}
+  conditions "$unit"
+  [ -z "$refused" ] && ! is_changed "$unit" || set -- "$@" "$unit"
+done
+[ $# = 0 ] || verify "$@"
 """
 # Where the boot goes to: asked once, by the step that all others wait for.
 TARGET = """\
 for top in /lib /usr/lib /usr/local/lib /etc; do
-  [ ! -L "$top/systemd/system/default.target" ] || default=$(readlink -m "$top/systemd/system/default.target")
+  target=$root$top/systemd/system/default.target
+  [ ! -L "$target" ] || default=$(readlink -m "$target")
 done
 printf '\\nDefault=%%s\\n' "${default##*/}"
 """
 # Where the boot would start next to nothing.
 BARE = {"rescue.target", "emergency.target", "sysinit.target", "basic.target", "null"}
+# systemd's answer of the last time that it read the files.
+REFUSED = "systemd refuses it: `systemd-analyze verify` there says why"
 SAID = re.compile(r"(/[^:]*):\s*((?:Condition|Assert).*)")
-# Whoever wrote a condition meant something by it.
+# Whoever wrote a condition, or what systemd refuses, meant something by it.
 BY_HAND = (
-    "have that condition hold; or, if nobody means to keep it off, take the line out of its file and `sudo systemctl "
-    "daemon-reload` (default.target: `sudo systemctl set-default multi-user.target`)"
+    "have that condition hold, or correct what systemd refuses; or, if nobody means to keep it off, take the line out "
+    "of its file and `sudo systemctl daemon-reload` (default.target: `sudo systemctl set-default multi-user.target`)"
 )
 FAILED = re.compile(r"\S+: ((?:Condition|Assert).*) failed\.")
 
@@ -95,9 +135,19 @@ class Unit:
         return f"no: {', '.join(self.unmet)}" if self.unmet else "yes" if self.is_enabled else "no"
 
 
-def command(*units: str, and_target: bool = False) -> str:
-    """Shell text for `NodeAccess.ask` as root, with a `%s` for each unit."""
-    text = SCRIPT.format(units=" ".join("%s" for _ in units), properties=",".join(PROPERTIES))
+def command(*units: str, and_target: bool = False, need_each_other: bool = False) -> str:
+    """Shell text for `NodeAccess.ask` as root, with a `%s` for each unit.
+
+    What no target wants starts neither way, so nothing else is asked of it, but where another unit needs it.
+    """
+    text = SCRIPT.format(
+        units=" ".join("%s" for _ in units),
+        properties=",".join(PROPERTIES),
+        tops=" ".join(TOPS),
+        # By itself it looks for nothing that a generator made, and misses it.
+        path=":".join(reversed(TOPS)),
+        each="yes" if need_each_other else "",
+    )
     return f"{text}{TARGET}" if and_target else text
 
 
@@ -110,12 +160,17 @@ def units(text: str) -> dict[str, Unit]:
             found[words["Id"]] = _unit(words)
         elif words.get("Unwanted") in found:
             found[words["Unwanted"]] = replace(found[words["Unwanted"]], is_enabled=False)
+        elif words.get("Masked") in found:
+            found[words["Masked"]] = replace(found[words["Masked"]], is_enabled=False, is_masked=True)
         elif words.get("Conditions") in found:
-            found[words["Conditions"]] = replace(found[words["Conditions"]], unmet=_unmet(block))
+            unit = found[words["Conditions"]]
+            found[words["Conditions"]] = replace(unit, unmet=(*unit.unmet, *_unmet(block)))
+        elif "Verified" in words:
+            found |= _verified({name: found[name] for name in words["Verified"].split() if name in found}, block)
         elif words.get("Default") in BARE:
             why = (f"default.target is {words['Default']}",)
             found = {name: replace(unit, unmet=(*unit.unmet, *why)) for name, unit in found.items()}
-        elif words.keys() != {"Default"} and words.keys() != {"Unwanted"}:
+        elif words.keys() not in ({"Default"}, {"Unwanted"}, {"Masked"}):
             raise ObservationError(f"systemctl show: expected {', '.join(PROPERTIES)}, got {excerpt(block)}")
     return found
 
@@ -125,10 +180,31 @@ def _unit(words: dict[str, str]) -> Unit:
     return Unit(
         words["LoadState"] == "loaded" or is_refused,
         words["ActiveState"] == "active",
-        words["UnitFileState"] in {*STARTED_AT_BOOT, STATIC} and not is_refused,
+        words["UnitFileState"] in {*STARTED_AT_BOOT, STATIC},
         words["LoadState"] == "masked",
-        unmet=(),
+        unmet=(REFUSED,) if is_refused else (),
     )
+
+
+def _verified(asked: dict[str, Unit], block: str) -> dict[str, Unit]:
+    _, code, *lines = (*block.splitlines(), "")
+    try:
+        refused = refusals(code.removeprefix("exit "), lines)
+    except ObservationError:
+        # What does not start anyhow needs no other reason.
+        if all(unit.unmet for unit in asked.values()):
+            return {}
+        raise
+    return {
+        name: replace(
+            unit,
+            unmet=(
+                *(one for one in unit.unmet if one != REFUSED),
+                *([f"systemd refuses it: {refused[name]}"] if name in refused else ()),
+            ),
+        )
+        for name, unit in asked.items()
+    }
 
 
 def _unmet(block: str) -> tuple[str, ...]:

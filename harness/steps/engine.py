@@ -26,6 +26,7 @@ LOOK_FROM: LookFrom = "every node"
 # After a boot it may still be about to start: a job is queued for it, or it is at it. Waited for, with an end by the
 # machine's clock; $0 are the seconds.
 PATIENCE = 20
+NEEDED = (UNIT, *REQUIRED)
 STARTED = """
 end=$(($(date +%s)+$0))
 while :; do
@@ -70,10 +71,10 @@ class State:
 def observe(node: NodeAccess) -> State:
     """Ask systemd, the file system, and the engine itself only where it runs: who dials would start it."""
     node.wait(PATIENCE, "Docker to start", STARTED)
-    found = units.units(node.ask(units.command(UNIT, *REQUIRED), UNIT, *REQUIRED, root=True))
-    # Masked, or under a condition that does not hold, what the service requires keeps it from the next start.
+    found = units.units(node.ask(units.command(*NEEDED, need_each_other=True), *NEEDED, root=True))
+    # Masked, refused, or under a condition that does not hold, what the service requires keeps it from the next start.
     is_kept_off = any(found[name].is_masked for name in REQUIRED)
-    unmet = tuple(dict.fromkeys(one for name in (UNIT, *REQUIRED) for one in found[name].unmet))
+    unmet = tuple(dict.fromkeys(one for name in NEEDED for one in found[name].unmet))
     unit = replace(found[UNIT], is_enabled=found[UNIT].is_enabled and not is_kept_off, unmet=unmet)
     has_command = node.ask(HAS_COMMAND).strip() == "yes"
     config = node.files(CONFIG).get(CONFIG)
