@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from harness.node import File
 from harness.parse.ip import Link, Neighbour, Route
 from harness.parse.netconfig import Configured
+from harness.parse.units import Unit
 from harness.steps import arp, hosts, network, power
 from harness.steps.network_boot import AtBoot
 from harness.steps.network_gateway import NAT_UNIT, SYSCTL_UNIT, UNIT_PATH, Gateway, judge_gateway
@@ -101,7 +102,9 @@ def at_boot(name: str) -> AtBoot:
 
 def good_gateway() -> Gateway:
     """Forwarding and NAT, now and at the next boot."""
-    bare = Gateway(1, {SYSCTL: File(b"net.ipv4.ip_forward=1\n", 0o644, "root:root")}, NAT, FILTER, ("eth0",))
+    files = {SYSCTL: File(b"net.ipv4.ip_forward=1\n", 0o644, "root:root")}
+    reader = Unit(is_there=True, is_active=True, is_enabled=True, unmet=())
+    bare = Gateway(1, files, NAT, FILTER, reader, ("eth0",))
     fixes = [action for check in judge_gateway(bare, (), CLUSTER) for action in check.fix]
     unit = next(action.after for action in fixes if action.kind == "write" and action.path == UNIT_PATH)
     return replace(bare, files=bare.files | {UNIT_PATH: File(unit, 0o644, "root:root")})

@@ -15,6 +15,7 @@ from harness.actions import Run
 from harness.node import File
 from harness.parse.ip import Link, Route
 from harness.parse.netconfig import Configured, Edit
+from harness.parse.units import Unit
 from harness.steps import network
 from harness.steps.network_boot import AtBoot
 from harness.steps.network_gateway import NAT_UNIT, RULES_PATH, SYSCTL_PATH, SYSCTL_UNIT, UNIT_PATH
@@ -228,9 +229,6 @@ FAULTS = [
         boot("p2", None, configured(), configured()), {("p2", "usb0 after a reboot"): ()}, id="two tools at boot"
     ),
     pytest.param(
-        gateway(["networking.service", NAT_UNIT]), {FORWARD_LATER: ("run",)}, id="nothing reads the files at boot"
-    ),
-    pytest.param(
         wrong_way(Route("172.19.181.3", None, None)),
         {("p2", "no other network overlaps"): (), ("p2", PATHS): ()},
         id="a blackhole for one peer",
@@ -320,16 +318,53 @@ def test_a_route_without_an_interface_is_said_to_drop() -> None:
 
 
 def test_what_reads_the_settings_at_boot_is_named_and_allowed_again() -> None:
-    seen = files({SYSCTL: None})
-    hub = seen[HUB]
-    assert hub.gateway
-    masked = {**seen, HUB: replace(hub, enabled=tuple(one for one in hub.enabled if one != SYSCTL_UNIT))}
-    (check,) = [check for check in judge(masked) if not check.holds]
-    assert "systemd-sysctl.service, which reads them at boot, does not start then" in check.seen
+    (check,) = [check for check in judge(read_by(MASKED, {SYSCTL: None})) if not check.holds]
+    assert "systemd-sysctl.service, which reads them at boot, does not start then: it is masked" in check.seen
     allow, write = check.fix
     assert isinstance(allow, Run)
     assert allow.argv == ("systemctl", "unmask", "systemd-sysctl.service")
     assert write.kind == "write"
+
+
+MASKED = Unit(is_there=False, is_active=False, is_enabled=False, is_masked=True, unmet=())
+HELD = Unit(is_there=True, is_active=True, is_enabled=True, unmet=("ConditionHost=p9 in /etc/x does not hold",))
+UNWANTED = Unit(is_there=True, is_active=True, is_enabled=False, unmet=())
+BY_ANOTHER_NAME = "/etc/sysctl.d/10-me.conf"
+OVERRULING: dict[str, bytes | None] = {BY_ANOTHER_NAME: b"net.ipv4.conf.all.forwarding = 0\n"}
+
+
+def read_by(reader: Unit, changes: Mapping[str, bytes | None]) -> Seen:
+    hub = files(changes)[HUB]
+    assert hub.gateway
+    return files(changes) | {HUB: replace(hub, gateway=replace(hub.gateway, reader=reader))}
+
+
+@pytest.mark.parametrize(
+    ("reader", "changes", "seen", "by_hand"),
+    [
+        pytest.param(HELD, {}, ["ConditionHost=p9 in /etc/x does not hold"], ["have that condition"], id="a condition"),
+        pytest.param(HELD, {SYSCTL: None}, ["not set in", "ConditionHost=p9"], ["have that condition"], id="and unset"),
+        pytest.param(UNWANTED, {}, ["no target of the boot wants it"], ["add-wants"], id="its link is gone"),
+        pytest.param(
+            HELD, OVERRULING, ["0 by net", "ConditionHost=p9"], [BY_ANOTHER_NAME, "have that condition"], id="both"
+        ),
+        pytest.param(
+            MASKED, OVERRULING, ["0 by net", "it is masked"], [BY_ANOTHER_NAME, "unmask"], id="masked and overruled"
+        ),
+    ],
+)  # fmt: skip
+def test_what_unmasking_would_not_mend_is_left_to_a_person_in_all_its_parts(
+    reader: Unit, changes: Mapping[str, bytes | None], seen: list[str], by_hand: list[str]
+) -> None:
+    (check,) = [check for check in judge(read_by(reader, changes)) if not check.holds]
+    assert not check.fix
+    assert all(one in check.seen for one in seen)
+    assert all(one in check.by_hand for one in by_hand)
+
+
+def test_what_is_only_masked_is_only_unmasked() -> None:
+    (check,) = [check for check in judge(read_by(MASKED, {})) if not check.holds]
+    assert [action.kind for action in check.fix] == ["run"]
 
 
 PAIRS = [(a, b) for a in CLUSTER.names for b in CLUSTER.names if a != b]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("power",)
 LOOK_FROM: LookFrom = "every node"
-UNITS = (*TOOLS, NAT_UNIT, "netfilter-persistent.service", SYSCTL_UNIT)
+OF_THE_GATEWAY = (NAT_UNIT, "netfilter-persistent.service", SYSCTL_UNIT)
 SHORTEST_PREFIX = 8
 
 
@@ -51,7 +51,8 @@ class State:
 
 def observe(node: NodeAccess) -> State:
     """Ask iproute2, ping everybody, and read the network configuration files."""
-    seen = units.units(node.ask(units.command(*UNITS), *UNITS, root=True))
+    asked = (*TOOLS, *(OF_THE_GATEWAY if node.is_controller else ()))
+    seen = units.units(node.ask(units.command(*asked), *asked, root=True))
     enabled = tuple(name for name, unit in seen.items() if unit.starts_at_boot)
     routes = ip.routes(node.ask("ip -j -4 route"))
     others = [str(node.cluster.address(name)) for name in node.cluster.names if name != node.name]
@@ -61,16 +62,19 @@ def observe(node: NodeAccess) -> State:
         pings.answers(node.ask(pings.command(others), root=True)),
         enabled,
         observe_boot(node, _wish(node.name, node.cluster), enabled),
-        _observe_gateway(node, routes, enabled) if node.is_controller else None,
+        _observe_gateway(node, routes, enabled, seen[SYSCTL_UNIT]) if node.is_controller else None,
     )
 
 
-def _observe_gateway(node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...]) -> Gateway:
+def _observe_gateway(
+    node: NodeAccess, routes: tuple[ip.Route, ...], enabled: tuple[str, ...], reader: units.Unit
+) -> Gateway:
     gateway = Gateway(
         sysctl.number(node.ask("sysctl -n %s", FORWARD)),
         node.files(RULES_PATH, UNIT_PATH, *DROP_INS, *SYSCTL_PATTERNS),
         node.ask("iptables -w -t nat -S", root=True),
         node.ask("iptables -w -S", root=True),
+        reader,
         tuple(route.dev for route in routes if route.dst == "default" and route.dev),
     )
     # Judged once here, so that a rule set nobody can read is an unknown of this machine.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.actions import Action, Run, Write
 from harness.model import Check
 from harness.node import File
-from harness.parse import iptables, sysctl
+from harness.parse import iptables, sysctl, units
 from harness.parse.forward import obstacle
 from harness.step import expect
 
@@ -58,13 +58,14 @@ WantedBy=multi-user.target
 class Gateway:
     """The controller's forwarding and NAT as seen: kernel value, files, and `iptables -S` of two tables.
 
-    `exits` are the interfaces of its default routes.
+    `reader` is what sets the kernel's values at boot, `exits` are the interfaces of its default routes.
     """
 
     forwarding: int
     files: dict[str, File]
     nat: str
     forward: str
+    reader: units.Unit
     exits: tuple[str, ...] = ()
 
     @property
@@ -85,7 +86,7 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
         name, FORWARD, want=1, seen=seen.forwarding,
         fix=(Run(name, ("sysctl", "-q", "-w", f"{FORWARD}=1"), "forward packets for the nodes"),),
     )  # fmt: skip
-    yield _judge_forward_at_boot(seen, enabled, name)
+    yield _judge_forward_at_boot(seen, name)
     nat, *forward = _rules(cluster)
     bridge = cluster.controller.bridge
     has_nat = iptables.masquerades(iptables.table(seen.nat), cluster.subnet, bridge, seen.exits)
@@ -114,7 +115,7 @@ def judge_gateway(seen: Gateway, enabled: tuple[str, ...], cluster: Cluster) -> 
     )  # fmt: skip
 
 
-def _judge_forward_at_boot(seen: Gateway, enabled: tuple[str, ...], name: str) -> Check:
+def _judge_forward_at_boot(seen: Gateway, name: str) -> Check:
     texts = [(path, file.content.decode(errors="replace")) for path, file in seen.files.items() if "sysctl.d" in path]
     setting, same = sysctl.persistent(texts, FORWARD), sysctl.persistent(texts, FORWARD_TOO)
     # Whichever of the two names the boot sets last counts, and nothing promises which that is.
@@ -126,16 +127,28 @@ def _judge_forward_at_boot(seen: Gateway, enabled: tuple[str, ...], name: str) -
     if found != "1":
         why = "forward after a reboot too"
         write = _written(name, SYSCTL_PATH, seen.files.get(SYSCTL_PATH), f"{FORWARD} = 1\n", why)
-    by_hand = f"{setting.path if setting else 'another file'} sets it beside {SYSCTL_PATH}: correct it there"
-    if SYSCTL_UNIT not in enabled:
-        by_hand = f"`systemctl status {SYSCTL_UNIT}` there says why"
-        found += f" in the files, and {SYSCTL_UNIT}, which reads them at boot, does not start then"
-        write = (Run(name, ("systemctl", "unmask", SYSCTL_UNIT), "have a boot read the settings of the kernel"), *write)
-    return expect(
-        name, f"{FORWARD} after a reboot", want="1", seen=found,
-        fix=() if is_overruled else write,
-        by_hand=by_hand,
-    )  # fmt: skip
+    fix, by_hand = (() if is_overruled else write), []
+    if found != "1":
+        by_hand.append(f"{setting.path if setting else 'another file'} sets it beside {SYSCTL_PATH}: correct it there")
+    if not seen.reader.starts_at_boot:
+        found += f" in the files, and {SYSCTL_UNIT}, which reads them at boot, does not start then: {_why(seen.reader)}"
+        by_hand.append(_way_out(seen.reader))
+        allow = Run(name, ("systemctl", "unmask", SYSCTL_UNIT), "have a boot read the settings of the kernel")
+        # Nothing else of it is mended by a tool, and half of a repair is none.
+        fix = (allow, *fix) if seen.reader.is_masked and (fix or found.startswith("1")) else ()
+    return expect(name, f"{FORWARD} after a reboot", want="1", seen=found, fix=fix, by_hand="; and ".join(by_hand))
+
+
+def _why(reader: units.Unit) -> str:
+    return "it is masked" if reader.is_masked else ", ".join(reader.unmet) or "no target of the boot wants it"
+
+
+def _way_out(reader: units.Unit) -> str:
+    if reader.is_masked:
+        return f"`sudo systemctl unmask {SYSCTL_UNIT}`"
+    if reader.unmet:
+        return units.BY_HAND
+    return f"bring its link in sysinit.target.wants back: `sudo systemctl add-wants sysinit.target {SYSCTL_UNIT}`"
 
 
 def _has_nat_at_boot(seen: Gateway, enabled: tuple[str, ...], text: str, cluster: Cluster) -> bool:
