@@ -133,6 +133,10 @@ WRITTEN = (SITE, "reload")
         pytest.param(with_units(RUNS, HELD), {"sshd's log is kept"}, (), id="one of syslog's does not hold"),
         pytest.param(with_units(STOPPED, daemon=DOWN), {"fail2ban runs"}, ("start",), id="stopped"),
         pytest.param(with_daemon(server=None, reaches=None), {"server answers ping"}, ("restart",), id="hangs"),
+        pytest.param(
+            replace(with_daemon(server=None, reaches=None), units=with_units(HELD).units),
+            {"server answers ping", "fail2ban starts at boot"}, (), id="hangs, and would not start again",
+        ),
         pytest.param(with_sshd(maxretry=3), {"sshd maxretry"}, WRITTEN, id="maxretry"),
         pytest.param(with_sshd(bantime=-1), {"sshd bantime"}, WRITTEN, id="for ever"),
         pytest.param(with_sshd(ports="2222", orders=ELSEWHERE), {"sshd port"}, WRITTEN, id="port"),

@@ -95,7 +95,9 @@ def _judge_unit(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterator
         yield expect(name, aspect, want="yes", seen=seen, fix=start, by_hand=units.BY_HAND)
     if unit.is_active:
         answer = "pong" if daemon.server else "no answer"
-        yield expect(name, "server answers ping", want="pong", seen=answer, fix=(fixes.go(name, fixes.RESTART),))
+        # Under a condition that does not hold it would stop, and not start again.
+        again = () if unit.unmet else (fixes.go(name, fixes.RESTART),)
+        yield expect(name, "server answers ping", want="pong", seen=answer, fix=again, by_hand=units.BY_HAND)
 
 
 def _judge_files(name: str, state: State, daemon: Daemon, mend: Mend) -> Iterator[Check]:
