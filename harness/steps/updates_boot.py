@@ -105,7 +105,7 @@ def observe_boot(node: NodeAccess) -> AtBoot:
     wanted = node.files(SCRIPT_PATH, UNIT_PATH, DROP_INS, *(one.script for one in starters if one.script))
     unit = starters[0].unit if starters and starters[0].unit else UNIT
     run = oneshot.oneshot(node.ask(oneshot.COMMAND, unit))
-    return AtBoot(starters, wanted, run, run.is_enabled and _is_new(node, unit))
+    return AtBoot(starters, wanted, run, any(one.unit for one in starters[:1]) and _is_new(node, unit))
 
 
 def _which_update(node: NodeAccess, scripts: list[str]) -> set[str]:
