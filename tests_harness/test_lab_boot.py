@@ -131,6 +131,10 @@ FAULTS = {
         drop_in("cron.service", "[Unit]", "ConditionPathExists=/nowhere"), ("cron starts at boot",),
         undo=without("cron.service"),
     ),
+    "systemd would refuse cron a second command": Fault(
+        drop_in("cron.service", "[Service]", "ExecStart=/bin/false"), ("cron starts at boot",),
+        undo=without("cron.service"),
+    ),
     "a script by a program that is not there": Fault(
         f"sed -i '1s|.*|#!/usr/bin/bsh|' {FIRST}", (f"start_{PIPES[0]}.sh listens",)
     ),

@@ -135,6 +135,19 @@ FAULTS = {
         "iptables -I INPUT ! -i eth0 -j ACCEPT; iptables -I INPUT -i ethpi1 -j ACCEPT",
         after=f"iptables -D INPUT ! -i eth0 -j ACCEPT; iptables -D INPUT -i ethpi1 -j ACCEPT; {RELEASE}",
     ),
+    "systemd would refuse it a second command": fault(
+        drop_in("fail2ban.service", "[Service]", "ExecStart=/bin/false"), "fail2ban starts at boot",
+        undo=without("fail2ban.service"), is_unseen=True,
+    ),
+    "masked by hand, which systemd does not know yet": fault(
+        "ln -s /dev/null /etc/systemd/system/fail2ban.service", "fail2ban starts at boot"
+    ),
+    "hangs, and would not start again": fault(
+        f"{drop_in('fail2ban.service', '[Unit]', 'ConditionPathExists=/nowhere')};"
+        " pid=$(systemctl show -P MainPID fail2ban); [ $pid -gt 1 ] && kill -STOP $pid",
+        "fail2ban starts at boot", "server answers ping",
+        undo=f"kill -CONT $(systemctl show -P MainPID fail2ban); {without('fail2ban.service')}",
+    ),
 }  # fmt: skip
 
 

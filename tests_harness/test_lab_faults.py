@@ -17,7 +17,7 @@ from harness.lab import NODES
 from harness.reach import find_cluster
 from harness.session import open_connections
 from tests_harness import labkit
-from tests_harness.faultkit import Fault, Where, at, go, on, prove, prove_nothing_is_left
+from tests_harness.faultkit import Fault, Where, at, drop_in, go, on, prove, prove_nothing_is_left, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,6 +153,10 @@ FAULTS = {
     ),
     "network: nothing reads the sysctl files at boot": later(
         "cnat", "systemctl -q mask systemd-sysctl", FORWARD_LATER
+    ),
+    "network: the sysctl files are read on another machine only": later(
+        "cnat", drop_in("systemd-sysctl.service", "[Unit]", "ConditionHost=p9"), FORWARD_LATER,
+        undo=without("systemd-sysctl.service"),
     ),
     "network: a blackhole for one peer": Fault(
         "p2", "ip route add blackhole 172.19.181.3", network("p2", "no other network overlaps", PATHS),

@@ -77,6 +77,10 @@ FAULTS = {
         "p4", drop_in("docker.socket", "[Unit]", "ConditionPathExists=/nowhere"), "Docker starts at boot",
         undo=without("docker.socket"),
     ),
+    "engine: systemd would refuse it a second command": engine(
+        "p4", drop_in("docker.service", "[Service]", "ExecStart=/bin/false"), "Docker starts at boot",
+        undo=without("docker.service"),
+    ),
     "engine: removed": engine(
         "p4", "systemctl -q stop docker.socket docker; apt-get -q -y remove docker.io", "Docker is installed"
     ),

@@ -103,6 +103,18 @@ FAULTS = {
         "system", "p3", drop_in("ssh.service", "[Unit]", "ConditionHost=p9"), "ssh server starts at boot",
         undo=without("ssh.service"), is_unseen=True,
     ),
+    "systemd would refuse sshd a second command": fault(
+        "system", "p4", drop_in("ssh.service", "[Service]", "ExecStart=/bin/false"), "ssh server starts at boot",
+        undo=without("ssh.service"), is_unseen=True,
+    ),
+    "a blank behind a condition": fault(
+        "system", "p4", drop_in("ssh.service", "[Unit]", "ConditionPathExists=!/etc/passwd "),
+        "ssh server starts at boot", undo=without("ssh.service"), is_unseen=True,
+    ),
+    "what systemd does not know it only warns of": fault(
+        "system", "p4", drop_in("ssh.service", "[Nonsense]", "A=b", "[Service]", "ExecReload=/bin/nowhere"),
+        after=without("ssh.service"),
+    ),
     "nothing wants sshd, whose alias is left": fault(
         "system", "p4", "rm /etc/systemd/system/multi-user.target.wants/ssh.service", "ssh server starts at boot",
         is_unseen=True,
@@ -118,6 +130,12 @@ FAULTS = {
     "the update starts on another machine only": fault(
         "updates", "cnat", drop_in(UNIT, "[Unit]", "ConditionHost=p9"), "every boot updates", undo=without(UNIT),
         is_unseen=True,
+    ),
+    "an update of one's own was linked by hand today": fault(
+        "updates", "cnat", f"{drop_in(UNIT, '[Service]', 'ExecStart=', 'ExecStart=/bin/true')}; cd /etc/systemd/system;"
+        f" printf '[Service]\\nType=oneshot\\nExecStart={SCRIPT}\\n' > own.service;"
+        " ln -s ../own.service multi-user.target.wants; systemctl daemon-reload",
+        after=f"cd /etc/systemd/system; rm own.service multi-user.target.wants/own.service; {without(UNIT)}",
     ),
     "a drop-in changes nothing of what is run": fault(
         "updates", "cnat", drop_in(UNIT, "[Service]", "Nice=10"), after=without(UNIT),
