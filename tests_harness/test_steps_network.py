@@ -336,7 +336,7 @@ OVERRULING: dict[str, bytes | None] = {BY_ANOTHER_NAME: b"net.ipv4.conf.all.forw
 def read_by(reader: Unit, changes: Mapping[str, bytes | None]) -> Seen:
     hub = files(changes)[HUB]
     assert hub.gateway
-    return files(changes) | {HUB: replace(hub, gateway=replace(hub.gateway, reader=reader))}
+    return {**files(changes), HUB: replace(hub, gateway=replace(hub.gateway, reader=reader))}
 
 
 @pytest.mark.parametrize(
