@@ -27,7 +27,9 @@ RECIDIVE = Settings(5, 3600, 86_400, ("iptables-allports",), "0:65535", (OWN_LOG
 JAILS = {"sshd": SSHD, "recidive": RECIDIVE}
 RULES = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 IGNORED = ("127.0.0.0/8", "172.19.181.0/24")
-SERVER = Server({"sshd": (), "recidive": ()}, JAILS, {"sshd": IGNORED, "recidive": IGNORED}, "INFO", OWN_LOG)
+SERVER = Server(
+    {"sshd": (), "recidive": ()}, JAILS, {"sshd": IGNORED, "recidive": IGNORED}, "INFO", OWN_LOG, counts_visits=False
+)
 DAEMON = Daemon("", JAILS, SERVER, "yes", "yes")
 
 

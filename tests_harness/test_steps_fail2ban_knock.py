@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-QUICK = CLUSTER.model_copy(update={"ssh": CLUSTER.ssh.model_copy(update={"limit": 3.0})})
+QUICK = CLUSTER.model_copy(update={"ssh": CLUSTER.ssh.model_copy(update={"limit": 5.0})})
 OLD = b"Nov 22 16:00:00 cnat sshd[1]: Connection closed by 127.0.0.1 port 22 [preauth]\n"
 JOURNALCTL = """#!/bin/sh
 cd "${0%/*}"; echo "$*" >> asked
@@ -73,9 +73,10 @@ def sshd(write: Callable[[str], object], greeting: bytes = b"SSH-2.0-Fake\r\n") 
         thread.join(5)
 
 
-def hear(folder: Path, came_in: str, *logs: Path) -> Heard:
+def hear(folder: Path, came_in: str, *logs: Path, is_counted: bool = False) -> Heard:
     machine: Any = Machine(folder, came_in)
-    return knock(NodeAccess(HUB, QUICK, machine, machine), [str(log) for log in logs], ("_COMM=sshd",))
+    node = NodeAccess(HUB, QUICK, machine, machine)
+    return knock(node, [str(log) for log in logs], ("_COMM=sshd",), is_counted=is_counted)
 
 
 @pytest.fixture
@@ -100,6 +101,32 @@ def test_a_line_that_comes_into_the_log_is_heard_with_what_stands_before_it(tmp_
     assert heard.trouble == ""
     assert heard.line.startswith("2026-11-29T18:32:21.9+00:00 cnat sshd-session[233]: Connection closed by 127.0.0.1")
     assert heard.line.endswith(" [preauth]")
+
+
+OWN = "Nov 22 16:00:01 cnat sshd[7]: Accepted publickey for pi from 127.0.0.1 port 40000 ssh2: ED25519 SHA256:x"
+
+
+@pytest.mark.parametrize("where", ["log", "journal"])
+def test_where_a_knock_counts_as_a_failure_our_own_login_says_enough(tmp_path: Path, log: Path, where: str) -> None:
+    visits: list[str] = []
+    logs = (log,) if where == "log" else ()
+    if where == "log":
+        log.write_bytes(OLD + f"{OWN}\n".encode())
+    else:
+        (tmp_path / "journalctl").write_text(JOURNALCTL)
+        (tmp_path / "journalctl").chmod(0o755)
+        (tmp_path / "journal").write_text(f"{OWN}\n")
+    with sshd(visits.append) as came_in:
+        heard = hear(tmp_path, came_in, *logs, is_counted=True)
+    assert (heard, visits) == (Heard("", OWN), [])
+    assert heard.prefix == "Nov 22 16:00:01 cnat sshd[7]: "
+
+
+def test_where_our_own_login_is_not_heard_either_a_knock_does_no_harm(tmp_path: Path, log: Path) -> None:
+    log.write_bytes(f"{OWN}\n".replace("40000", "40001").encode())
+    with sshd(append(log)) as came_in:
+        heard = hear(tmp_path, came_in, log, is_counted=True)
+    assert heard.prefix == "2026-11-29T18:32:21.9+00:00 cnat sshd-session[233]: "
 
 
 def test_a_log_that_is_rotated_meanwhile_is_heard_in_its_old_and_in_its_new_file(tmp_path: Path, log: Path) -> None:

@@ -2,12 +2,14 @@
 
 A newest line of the log proves nothing: a log may have been made or rotated a minute ago, a clock may be wrong, and a
 log that nobody writes any more has old lines. So the controller connects to its own sshd, says who it is and leaves;
-sshd writes one line about that, with the port that the connection came from. No filter counts it as a failed login.
+sshd writes one line about that, with the port that the connection came from. A filter in its normal mode does not count
+it as a failed login. Where one does, our own login of this run is looked for first: its line is of some minutes ago.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 PATIENCE = 15.0  # seconds until rsyslog or journald has the line, even on a busy Pi
 TRIES = 5  # connections at the most, where journald is too late to see whose line it was
 HERE = ("127.0.0.1", "22")
+SAID = re.compile(r"(?<=: )(?:Connection|Accepted) ")
 LOOK = "timeout -k 1 %s python3 -B -c %s %s"
 # Where we came in, as sshd told our own session; so that is an address and port that it listens at.
 CAME_IN = 'echo "$SSH_CONNECTION"'
@@ -80,6 +83,18 @@ def knock():
         said["trouble"] = said["trouble"] or "no greeting"
     return re.compile(r"^.*: Connection (?:closed|reset) by \S+ port %d(?: .*)?$" % port, re.MULTILINE)
 
+def own_login():
+    mark = re.compile(r"^.*: Accepted \S+ for \S+ from \S+ port %d(?: .*)?$" % order["login"], re.MULTILINE)
+    said_before = [journal("-o", "short", "-n", "20000", *order["match"]).stdout] if not order["logs"] else []
+    for _, file in (one for path in order["logs"] for one in opened(path, False)):
+        file.seek(max(0, os.fstat(file.fileno()).st_size - 1000000))
+        said_before.append(file.read().decode(errors="replace"))
+    found = mark.search("\n".join(said_before))
+    return found[0] if found else ""
+
+line = own_login() if order["login"] else ""
+if line:
+    sys.exit(print(json.dumps({"trouble": "", "line": line})))
 files = [one for path in order["logs"] for one in opened(path, True)]
 cursor = [] if order["logs"] else end_of_journal()
 said = {"trouble": "", "line": ""}
@@ -103,17 +118,26 @@ class Heard:
     trouble: str
     line: str
 
+    @property
+    def prefix(self) -> str:
+        """What stands before sshd's own words: time, machine, program."""
+        return SAID.split(self.line)[0]
 
-def knock(node: NodeAccess, logs: Sequence[str], match: Sequence[str]) -> Heard:
+
+def knock(node: NodeAccess, logs: Sequence[str], match: Sequence[str], *, is_counted: bool = False) -> Heard:
     """Connect to sshd as we came in, and wait for its line in these files; without files in the journal.
 
-    `match` is the jail's own choice of the journal.
+    `match` is the jail's own choice of the journal. Where it `is_counted` as a failed login, nobody knocks as long as
+    our own login is heard: if it is not, the jail does not hear the knock either.
     """
-    host, port = node.ask(CAME_IN).split()[2:] or HERE
+    came_in = node.ask(CAME_IN).split()
+    host, port = came_in[2:] or HERE
+    login = int(came_in[1]) if is_counted and came_in else 0
     limit = node.cluster.ssh.limit * 0.9
     patience = min(PATIENCE, limit / 2)
     order = {
         "host": host, "port": port, "logs": list(logs), "match": list(match), "patience": patience, "tries": TRIES,
+        "login": login,
     }  # fmt: skip
     said = node.ask(LOOK, f"{limit:.1f}", SCRIPT, json.dumps(order), root=True)
     try:

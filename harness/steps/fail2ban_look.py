@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 JAILS = ("sshd", "recidive")
 GETS = ("maxretry", "bantime", "findtime", "actions", "logpath", "ignoreip")
+FAILURES = "get sshd failregex"
+# What stands in the filter of the modes that count a connection without a login, and in no other (sshd.conf).
+VISITOR = "Did not receive identification string"
 # One client for all questions: on a Pi each start of Python costs about a second.
 TALK = "printf %%s %s | timeout 15 fail2ban-client -i"
 TIMED_OUT = 124
@@ -54,13 +57,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers: all its jails with the addresses they ban, and the documented ones in full."""
+    """A server that answers: all its jails with the addresses they ban, and the documented ones in full.
+
+    `counts_visits` says whether jail sshd takes a mere connection for a failed login (mode ddos or aggressive).
+    """
 
     banned: dict[str, tuple[str, ...]]
     settings: dict[str, Settings]
     ignored: dict[str, tuple[str, ...]]
     level: str
     target: str
+    counts_visits: bool
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,11 @@ def look_at(node: NodeAccess) -> Daemon:
     complaint = try_files(node)
     planned, server = None if complaint else ask_files(node), ask_server(node)
     jail = server.settings.get("sshd") if server else None
-    heard = knock(node, jail.logs, () if jail.logs else _ask_match(node)) if jail else None
-    prefix = heard.line.partition("Connection ")[0] if heard and heard.line else PREFIX
+    heard = None
+    if server and jail:
+        match = () if jail.logs else _ask_match(node)
+        heard = knock(node, jail.logs, match, is_counted=server.counts_visits)
+    prefix = heard.prefix if heard and heard.line else PREFIX
     return Daemon(complaint, planned, server, try_filter(node, prefix), why_not(node, heard) if heard else None)
 
 
@@ -108,7 +118,8 @@ def _ask_match(node: NodeAccess) -> tuple[str, ...]:
 
 def ask_server(node: NodeAccess) -> Server | None:
     """What the server says; None where there is none, or it does not answer in time."""
-    questions = ("ping", "status", "get loglevel", "get logtarget", *(f"get {j} {g}" for j in JAILS for g in GETS))
+    gets = (f"get {j} {g}" for j in JAILS for g in GETS)
+    questions = ("ping", "status", "get loglevel", "get logtarget", FAILURES, *gets)
     said = _talk(node, questions)
     if not said or "pong" not in said[0]:
         return None
@@ -123,6 +134,7 @@ def ask_server(node: NodeAccess) -> Server | None:
         {jail: words.ignored(answers[f"get {jail} ignoreip"]) for jail in known},
         words.level(said[2]),
         words.target(said[3]),
+        VISITOR in answers[FAILURES],
     )
 
 
