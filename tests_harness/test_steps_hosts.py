@@ -199,8 +199,9 @@ def test_a_right_file_that_programs_do_not_follow_is_named(found: dict[str, tupl
         (GOOD.replace(b"172.19.181.3 pi3", b""), 0o644, ("cnat", "pi2", "pi4")),
         (GOOD + LATE, 0o644, ("pi2", "pi3", "pi4")),
         (GOOD + b"fe80::3 pi3\n", 0o644, ("cnat", "pi2", "pi3", "pi4")),
+        (GOOD + b"::1 pi3\n", 0o644, ("cnat", "pi2", "pi4")),
     ],
-    ids=["all", "not for him to read", "one is missing", "one is twice", "IPv6 beside it"],
+    ids=["all", "not for him to read", "one is missing", "one is twice", "IPv6 beside it", "on the loopback"],
 )
 def test_programs_are_asked_only_for_what_the_file_has_right(content: bytes, mode: int, asked: tuple[str, ...]) -> None:
     assert hosts.right_names("p1", File(content, mode, "root:root"), CLUSTER) == asked

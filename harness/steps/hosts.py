@@ -52,10 +52,16 @@ def observe(node: NodeAccess) -> State:
 
 
 def right_names(name: str, file: File, cluster: Cluster) -> tuple[str, ...]:
-    """The peers whose one IPv4 address in the file is theirs; none where the login user may not read it."""
+    """The peers whose one IPv4 address in the file is theirs; none where the login user may not read it.
+
+    For a peer at ::1 the C library says 127.0.0.1, too.
+    """
     if file.mode & READABLE != READABLE:
         return ()
-    known = {called: [one for one in at if ":" not in one] for called, at in hosts.names(file.content).items()}
+    known = {
+        called: [one for one in at if ":" not in one or one == LOOPBACK_6]
+        for called, at in hosts.names(file.content).items()
+    }
     peers = _peers(name, cluster)
     return tuple(peer for address, names in peers.items() for peer in names if known.get(peer) == [address])
 
