@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 # Each look at the clock is four seconds later than the one before, as where every answer takes that long.
 TOOL = 'echo "$*" >> "$TOP/asked"; if [ "$CODE" = 0 ]; then cat "$TOP/says"; else cat "$TOP/says" >&2; exit "$CODE"; fi'
 PROGRAMS = {"date": 'n=$(cat "$TOP/clock"); echo $((n+4)) | tee "$TOP/clock"', "sleep": ":"}
-PROGRAMS |= dict.fromkeys(("docker", "systemctl", "ss", "mysql"), TOOL)
+PROGRAMS |= dict.fromkeys(("docker", "systemctl", "ss", "ps", "mysql"), TOOL)
 LIMIT = 30  # seconds of one command, the default of the inventory
 TASKS = ("-c", replicas.SETTLED, "15", "appli")
 PLACE = ("-c", swarm_members.SETTLED, "15")
 MEMBERS = ("-c", swarm_members.AGREED, "20", "+a", "-b", "+c")
 LEADER = ("-c", swarm_members.HAS_LEADER, "10")
 DOCKER = ("-c", engine.STARTED, "20")
-PORTS = ("-c", swarm_paths.SETTLED_SOCKETS)
+PORTS = ("-c", swarm_paths.OPENED, "10", swarm_paths.ANY_AGE)
+OLD_PORTS = ("-c", swarm_paths.OPENED, "90", str(swarm_paths.YOUNG))
 DATABASE = ("-c", mysql.ASK, "ask", "15")
 NOBODY = "Error: The swarm does not have a leader."
 # What waits, what its tool says all the time and with which exit code, and what is then missing.
@@ -38,7 +39,7 @@ WAITS = {
     "members that a manager finds ready": (MEMBERS, "down", 0, "a is down"),
     "a leader": (LEADER, NOBODY, 1, NOBODY),
     "Docker that starts": (DOCKER, "activating", 0, "it is activating, and systemd has job activating for it"),
-    "ports of a member": (PORTS, "nobody", 0, "nobody"),
+    "ports of a member": (PORTS, "1", 0, "port 4789 is not open"),
     "a database": (DATABASE, "ERROR 2003 (HY000): Can't connect", 1, ""),
 }
 DONE = {
@@ -48,6 +49,7 @@ DONE = {
     "no place in a swarm": (PLACE, "inactive ", 0),
     "members that a manager finds ready": (MEMBERS[:4], "ready", 0),
     "a leader": (LEADER, "id", 0),
+    "ports of a member": (PORTS, "UNCONN 0 0 *:4789 *:*", 0),
     "Docker that runs": (DOCKER, "active", 0),
 }
 
@@ -107,6 +109,11 @@ def test_what_is_there_is_not_waited_for(tmp_path: Path, argv: tuple[str, ...], 
     machine = Machine(tmp_path, says, code)
     assert (machine.sh(*argv).stdout, len(machine.asked)) == ("", 2 if argv is DOCKER else 1)
     assert machine.seconds <= 8
+
+
+def test_an_engine_that_runs_for_long_is_not_waited_for_a_second_time(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, str(swarm_paths.YOUNG))
+    assert (machine.sh(*OLD_PORTS).stdout, machine.seconds) == ("", 4)
 
 
 def look(machine: Machine, said: list[str]) -> NodeAccess:

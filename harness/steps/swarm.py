@@ -12,7 +12,7 @@ from harness.step import LookFrom
 from harness.steps.swarm_certificate import judge_certificate
 from harness.steps.swarm_manager import judge_manager
 from harness.steps.swarm_members import READY, Membership, membership, settle
-from harness.steps.swarm_paths import CONNECT, OPEN, SETTLED_SOCKETS, doors, judge_paths, listened, refusals, shut_doors
+from harness.steps.swarm_paths import CONNECT, OPEN, await_ports, doors, judge_paths, listened, refusals, shut_doors
 from harness.steps.swarm_workers import judge_entry, judge_worker
 
 if TYPE_CHECKING:
@@ -44,10 +44,12 @@ class State:
 def observe(node: NodeAccess) -> State:
     """Ask the engine, and read certificate, ports and firewall."""
     found = membership(node)
+    if found.local == "active":
+        await_ports(node)
     state = State(
         found,
         _seconds_left(node, found) if found.local != "inactive" else None,
-        sockets.listens(node.ask(SETTLED_SOCKETS if found.local == "active" else sockets.COMMAND, root=True)),
+        sockets.listens(node.ask(sockets.COMMAND, root=True)),
         node.ask("iptables -w -S", root=True),
     )
     # Judged once here, so that rules that nobody can read are an unknown of this machine.

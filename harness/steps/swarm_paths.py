@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.model import Check
-from harness.parse import iptables, sockets
+from harness.parse import iptables
 from harness.parse.firewall import Packet, refusal
 from harness.step import expect
 
@@ -13,18 +13,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from harness.inventory import Cluster
+    from harness.node import NodeAccess
 
 GOSSIP = 7946
 OVERLAY = 4789
 # $0 address, $1 port: bash opens a connection, and says nothing on it.
 CONNECT = "timeout 4 bash -c %s %s %s"
-# The last port opens a moment after a machine has joined, or its Docker has started.
-SETTLED_SOCKETS = (
-    f"end=$(($(date +%s)+10)); until ss -H -l -n -u | grep -q ':{OVERLAY} ' || "
-    '[ "$(date +%s)" -ge "$end" ]; do sleep 1; done; '
-    f"{sockets.COMMAND}"
-)
+# The last port opens a moment after a machine has joined. An engine that was started before its manager's tries the
+# others again only after a minute. $1: how old, in seconds by the kernel's clock, an engine may be to be waited for.
+OPENED = f"""
+end=$(($(date +%s)+$0))
+until ss -H -l -n -u | grep -q ':{OVERLAY} '; do
+  age=$(ps -o etimes= -p "$(systemctl show -P MainPID docker)") || age=$1
+  [ "$age" -lt "$1" ] || exit 0
+  [ "$(date +%s)" -lt "$end" ] || {{ echo "port {OVERLAY} is not open"; exit 0; }}
+  sleep 1
+done
+"""
+JOINED, YOUNG, ANY_AGE = 10, 90, "99999999"
 OPEN = 'exec 3<>"/dev/tcp/$0/$1"'
+
+
+def await_ports(node: NodeAccess) -> None:
+    """Give a member that has just joined, or whose engine has just started, the time to open its ports."""
+    if node.wait(JOINED, "the ports of the swarm", OPENED, ANY_AGE):
+        node.wait(YOUNG, "the ports of the swarm", OPENED, str(YOUNG))
 
 
 def listened(*, is_manager: bool, cluster: Cluster) -> tuple[str, ...]:
