@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from harness.node import NodeAccess
     from harness.parse.tcp_wrappers import Rule
 
-# Without the address and port that are come to, a Match block on these would count as not met.
 # The unit of Debian starts it with the options of this file, and they overrule the configuration.
-OPTIONS = "o=$(sed -n 's/^[[:space:]]*SSHD_OPTS=//p' /etc/default/ssh 2>/dev/null | tail -n 1 | tr -d '\\042\\047'); "
-ASK = "sshd -T $o -C user=%s -C host=%s -C addr=%s -C laddr=%s -C lport=22"
+OPTIONS = "o=$(sed -n 's/^[[:space:]]*SSHD_OPTS=//p' /etc/default/ssh 2>/dev/null | tail -n 1 | tr -d '\\042\\047')"
+# Without the address and port that are come to, a Match block on these would count as not met.
+ASK = f"{OPTIONS} && sshd -T $o -C user=%s -C host=%s -C addr=%s -C laddr=%s -C lport=22"
 NEXT = "--"
 SSH = 22
 # Debian's sshd is linked with libwrap; since OpenSSH 9.8 a part of it asks.
@@ -102,7 +102,7 @@ def _ask(
     """The complaint, or the settings for each peer; all in one round trip."""
     own = str(node.cluster.address(node.name))
     words = [word for peer in addresses for word in (user, hosts[peer], addresses[peer], own)]
-    code, out, err = node.run(OPTIONS + f" && echo {NEXT} && ".join(ASK for _ in addresses), *words, root=True)
+    code, out, err = node.run(f" && echo {NEXT} && ".join(ASK for _ in addresses), *words, root=True)
     if code:
         return err.strip().partition("\n")[0][:200] or f"exit {code}", {}
     return "", dict(zip(addresses, map(ssh_g.settings, out.split(f"\n{NEXT}\n")), strict=True))
