@@ -42,7 +42,7 @@ def good_machine(name: str) -> system.State:
     """The documented card in one machine."""
     return system.State(
         own_name(name), Release("raspbian", "bullseye"), "armhf", 32, PI, RUNS, ABSENT, Reading(100, 50),
-        is_writable=True, is_lasting=True, space=Space(16_000_000_000, 9_000_000_000, 900_000, 800_000),
+        is_writable=True, medium=system.LASTING, space=Space(16_000_000_000, 9_000_000_000, 900_000, 800_000),
         counts_memory=True,
     )  # fmt: skip
 

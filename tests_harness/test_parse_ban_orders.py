@@ -38,6 +38,8 @@ def test_any_orders_either_work_or_one_of_them_is_at_fault(orders: dict[str, str
         pytest.param({BAN: "iptables \\\n -w 3 --insert f --source <ip> --jump DROP 2>&1 >/dev/null || exit 1",
                       UNBAN: "iptables -D f --source <ip> --jump DROP"}, "", id="long words on two lines"),
         pytest.param({START: "for p in udp tcp; do iptables -I INPUT -p ${p} -j f; done"}, "", id="a loop"),
+        pytest.param({START: "iptables -N f<br>iptables -I INPUT -m state --state NEW<sp>-p tcp -j f"}, "",
+                     id="tags of fail2ban's own"),
         pytest.param({START: "iptables -I INPUT -p tcp --dport http,https -j f"}, START, id="the ports of others"),
     ],
 )  # fmt: skip

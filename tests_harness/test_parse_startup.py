@@ -109,6 +109,8 @@ def test_only_cron_reads_crontabs() -> None:
     [
         ("/home/pi/x.sh", True), ("sh /home/pi/x.sh", True), ("sleep 9; ~/x.sh &", True), ("cd && ./x.sh", True),
         ("[ -x /home/pi/x.sh ] && /home/pi/x.sh", True), ("A=1 nohup /home/pi/x.sh >/dev/null 2>&1", True),
+        ("sudo -u pi /home/pi/x.sh", True), ("sudo -H -u pi bash /home/pi/x.sh", True),
+        ("su pi -c /home/pi/x.sh", True),
         ("screen -dm /home/pi/x.sh", True), ("bash -c 'sleep 9; /home/pi/x.sh'", True), ("(/home/pi/x.sh)", True),
         ("if true; then /home/pi/x.sh; fi", True),
         ("chmod +x /home/pi/x.sh", False), ("sudo chmod +x /home/pi/x.sh", False), ("pi /home/pi/x.sh", False),

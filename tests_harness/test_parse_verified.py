@@ -21,6 +21,7 @@ ABSENT = "Command /bin/nowhere is not executable: No such file or directory"
     ("lines", "found"),
     [
         pytest.param((f"x.service: {TWICE}", BAD), TWICE, id="two commands"),
+        pytest.param((f"\x1b[0;1;31mx.service: {TWICE}\x1b[0m",), TWICE, id="two commands, by systemd 247"),
         pytest.param((f"/etc/x.service:4: {NO_NAME}", FATAL, BAD), f"/etc/x.service:4: {NO_NAME}", id="a line of it"),
         pytest.param((f"x.service: {ABSENT}",), ABSENT, id="no such program"),
         pytest.param((f"x.service: {ABSENT}", "/etc/x.service:ExecStart = @/bin/nowhere x"), ABSENT, id="its program"),

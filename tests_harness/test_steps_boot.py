@@ -289,6 +289,12 @@ def test_a_crontab_whose_jobs_cannot_run_is_for_a_person(line: str, aspect: str)
     assert aspects(state) == ({aspect: ()} if aspect else {})
 
 
+def test_a_variable_counts_for_the_jobs_below_it() -> None:
+    assert aspects(with_jobs(JOBS + b"PATH=/home/pi/bin\nSHELL=/bin/false\n")) == {}
+    broken = with_jobs(b"PATH=/home/pi/bin\n" + JOBS + b"PATH=/usr/bin\n")
+    assert aspects(broken) == {"the jobs of the crontab of pi find their programs": ()}
+
+
 def test_only_lines_are_added() -> None:
     content = b"MAILTO=x\r\n" + JOBS.replace(JOB, b"") + b"# caf\xe9"
     after = mended(with_jobs(content)).starters[CRONTAB]

@@ -201,8 +201,17 @@ def test_settings_that_nobody_can_read_are_left_to_a_person() -> None:
         replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd -H fd:// $OPTS ;"),
         replace(GOOD, unit=replace(RUNS, unmet=("ConditionHost=foo does not hold",))),
         replace(GOOD, modules="none for 6.1.21-v7+"),
+        replace(GOOD, daemon=replace(DAEMON, next_folder="/mnt/usb")),
+        replace(GOOD, config=config('{"storage-driver": "aufs"}')),
     ],
-    ids=["a value of the wrong kind", "hosts twice", "a condition that does not hold", "modules gone"],
+    ids=[
+        "a value of the wrong kind",
+        "hosts twice",
+        "a condition that does not hold",
+        "modules gone",
+        "another folder",
+        "another storage",
+    ],
 )
 def test_an_engine_that_would_not_start_again_is_not_restarted_for_its_logs(state: engine.State) -> None:
     check = advice(judge(state), ROTATION)

@@ -57,13 +57,6 @@ def test_a_good_file_holds_and_every_machine_is_compared() -> None:
             {("p2", "Hostname of pi2"): ("write",)}, id="another machine",
         ),
         pytest.param(
-            with_meaning(GOOD, "pi2", "172.19.181.2", "pi", "172.19.181.2", "pi"), {}, id="its address for its name"
-        ),
-        pytest.param(
-            with_meaning(GOOD, "pi2", "172.19.181.3", "pi", "172.19.181.3", "pi"),
-            {("p2", "Hostname of pi2"): ()}, id="the address of another one, though the file is right",
-        ),
-        pytest.param(
             with_meaning(with_file(CONFIG[:-3] + b"dev\n"), "pi4", "pi4", "dev", "pi4", "dev"),
             {("p4", "User of pi4"): ("write",)}, id="another user",
         ),

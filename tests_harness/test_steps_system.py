@@ -118,7 +118,7 @@ def test_a_good_cluster_holds_on_every_machine() -> None:
         pytest.param(replace(GOOD, ssh=KEPT_OFF), {"ssh server starts at boot"}, id="ssh runs for the last time"),
         pytest.param(replace(GOOD, ssh=KEPT_OFF, ssh_socket=replace(KEPT_OFF, is_active=False)),
                      {"ssh server starts at boot"}, id="its socket neither"),
-        pytest.param(replace(GOOD, is_lasting=False), {"what is written lasts"}, id="written to memory only"),
+        pytest.param(replace(GOOD, medium="overlayroot=tmpfs"), {"what is written lasts"}, id="written to memory only"),
         pytest.param(replace(GOOD, is_writable=False), {"root file system can be written"}, id="read-only"),
         pytest.param(replace(GOOD, space=Space(8 * 10**9, 3 * 10**8, 9, 9)), {"free space on /"}, id="4 % free"),
         pytest.param(replace(GOOD, space=Space(2 * 10**9, 15 * 10**7, 9, 9)), {"free space on /"}, id="150 MB free"),

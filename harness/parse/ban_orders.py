@@ -31,12 +31,13 @@ COMMENT = re.compile(r"(?:^|(?<=\s))#.*", re.MULTILINE)
 PORT = re.compile(r"(?<=-dport )\S+|(?<=-dports )\S+")
 OPERATORS, KEYWORDS = set(";&|()\n"), {"{", "}", "!", "do", "then", "else", "if"}
 REDIRECTING = set("<>&")
+OWN_TAGS = {"sp": " ", "br": "\n"}  # what fail2ban itself puts in at work
 SPELT_OUT = {**SHORT, "--insert": "-I", "--delete": "-D"}
 
 
 def resolved(orders: Mapping[str, str], order: str) -> str:
     """The text of an order with all that is known put in for its tags."""
-    text = orders.get(order, "")
+    text, orders = orders.get(order, ""), {**OWN_TAGS, **orders}
     for _ in range(DEPTH):
         text = TAG.sub(lambda tag: orders.get(tag[1], tag[0]), text)[:LONGEST]
     return text

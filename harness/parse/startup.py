@@ -78,10 +78,9 @@ def starts(command: str, script: re.Pattern[str], nobody: Collection[str] = ()) 
 
     `nobody` are first words that are no programs: a user's name, where only the system's crontabs have one.
     """
-    return any(
-        script.search(part) and _program(part) not in IDLE and _program(part) not in nobody
-        for part in NEXT.split(command)
-    )
+    if command.split()[:1] and command.split(maxsplit=1)[0] in nobody:
+        return False
+    return any(script.search(part) and _program(part) not in IDLE for part in NEXT.split(command))
 
 
 def _program(part: str) -> str:

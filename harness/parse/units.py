@@ -74,7 +74,7 @@ conditions() {{
   echo "exit $?"
 }}
 verify() {{
-  said=$(cd / && SYSTEMD_UNIT_PATH={path} systemd-analyze verify --man=no -- "$@" 2>&1)
+  said=$(cd / && SYSTEMD_LOG_COLOR=0 SYSTEMD_UNIT_PATH={path} systemd-analyze verify --man=no -- "$@" 2>&1)
   printf '\\nVerified=%%s\\nexit %%s\\n' "$*" $?
   printf '%%s\\n' "$said" | grep .
   for unit; do in_files Exec "$unit"; done

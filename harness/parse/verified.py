@@ -10,6 +10,7 @@ import re
 from harness.errors import ObservationError
 from harness.parse.excerpt import excerpt
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # systemd 247 colours them into a pipe, too
 OF_A_UNIT = re.compile(r"(?P<unit>[^\s:/]+\.[a-z]+): (?P<said>.*)")
 AS_A_WHOLE = re.compile(r"Unit (?P<unit>[^\s:/]+\.[a-z]+) (?P<said>.*)")
 OF_A_LINE = re.compile(r"/[^:]*:\d+: .*")
@@ -29,6 +30,7 @@ def refusals(code: str, lines: list[str]) -> dict[str, str]:
     """
     if code == "0":
         return {}
+    lines = [COLOUR.sub("", line) for line in lines]
     commands = [match for match in map(COMMAND.fullmatch, lines) if match]
     found: dict[str, str] = {}
     is_known, place = False, ""

@@ -44,21 +44,22 @@ def judge_jobs(name: str, starters: Mapping[str, File], cluster: Cluster) -> Ite
             by_hand=f"leave only the line `{job_of(script)}` of `crontab -e`",
         )  # fmt: skip
     if file:
-        yield from _judge_file(name, user, file, mended)
+        yield from _judge_file(name, file, mended, cluster)
 
 
-def _judge_file(name: str, user: str, file: File, mended: tuple[Action, ...]) -> Iterator[Check]:
-    who = f"the crontab of {user}"
+def _judge_file(name: str, file: File, mended: tuple[Action, ...], cluster: Cluster) -> Iterator[Check]:
+    user = cluster.os.user
+    who, told = f"the crontab of {user}", _variables(_above(file.content, cluster))
     yield expect(
         name, f"cron understands {who}", want="yes", seen=_complaint(file.content),
         by_hand="mend that line by `crontab -e`: because of it cron runs no job of this crontab at all",
     )  # fmt: skip
-    shell = _shell(file.content)
+    # By the last part of the path; where the file does not say it, cron has places and a shell of its own (crontab(5)).
+    shell, places = told.get("SHELL", "/bin/sh").rpartition("/")[2], told.get("PATH", "/usr/bin:/bin").split(":")
     yield expect(
         name, f"{who} runs its jobs by a shell", want="yes", seen="yes" if shell in SHELLS else f"no: SHELL is {shell}",
         by_hand="take the line SHELL= away by `crontab -e`",
     )  # fmt: skip
-    places = _path(file.content).split(":")
     yield expect(
         name, f"the jobs of {who} find their programs", want="yes",
         seen="yes" if PROGRAMS & {place.rstrip("/") for place in places} else f"no: PATH is {':'.join(places)}",
@@ -132,14 +133,11 @@ def _complaint(content: bytes) -> str:
     return "yes"
 
 
-def _shell(content: bytes) -> str:
-    """What runs its jobs, by the last part of the path; cron's own shell where the file does not say (crontab(5))."""
-    return _variables(content).get("SHELL", "/bin/sh").rpartition("/")[2]
-
-
-def _path(content: bytes) -> str:
-    """Where its jobs look for programs; cron's own places where the file does not say."""
-    return _variables(content).get("PATH", "/usr/bin:/bin")
+def _above(content: bytes, cluster: Cluster) -> bytes:
+    """What stands above the first line that names a start script: cron sets variables for what is below them."""
+    lines, names = content.split(b"\n"), [_short(script_of(pipe, cluster)).encode() for pipe in PIPES]
+    first = (at for at, line in enumerate(lines) if any(name in line for name in names))
+    return b"\n".join(lines[: next(first, len(lines))])
 
 
 def _variables(content: bytes) -> dict[str, str]:

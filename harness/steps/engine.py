@@ -12,7 +12,7 @@ from harness.parse import daemon_json, dockerd_log, units
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import engine_fixes as fixes
-from harness.steps.engine_daemon import Daemon, judge_daemons, observe_daemon
+from harness.steps.engine_daemon import COMMAND_LINE, Daemon, judge_daemons, observe_daemon
 from harness.steps.engine_fixes import CONFIG, REQUIRED, UNIT
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ while :; do
 done
 echo "it is $state${job:+, and systemd has job $job for it}"
 """
-COMMAND_LINE = "systemctl show -P ExecStart docker.service"
 SAYS_WHERE = re.compile(r" (?:-H|--host)\b")
 HAS_COMMAND = "if command -v docker >/dev/null; then echo yes; else echo no; fi"
 # A kernel whose modules went away with its package cannot load those of Docker any more; one with all built in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from harness.node import File, NodeAccess
 
 SOCKET = "/run/docker.sock"
+COMMAND_LINE = "systemctl show -P ExecStart docker.service"
+USUAL = "/var/lib/docker"
+DATA_ROOT = re.compile(r"\s(?:--data-root|-g|--graph)[= ](\S+)")
 # As a login of this moment would have it, whatever our own login was given.
 MAY_USE = "runuser -u %s -- test -w %s"
 # dpkg's names and those of Go, in which the engine is written. The kernel's own name (`docker info`) is another
@@ -54,13 +58,22 @@ def observe_daemon(node: NodeAccess, config: File | None) -> Daemon:
     try:
         said = version["Version"], version["Arch"], info["LoggingDriver"], info["Driver"], info["DockerRootDir"]
         limits_memory = bool(info["MemoryLimit"])
-        asked = daemon_json.settings(config.content).get("data-root") if config else None
-        # The engine knows its folder by its real path.
-        folder = node.ask("readlink -m -- %s", asked).strip() if isinstance(asked, str) else info["DockerRootDir"]
+        folder = _next_folder(node, config, info["DockerRootDir"])
     except LookupError as error:
         raise ObservationError(f"{node.name}: Docker's answer lacks {error}") from error
     groups = tuple(node.ask("id -nG -- %s", user).split())
     return Daemon(*said, folder, limits_memory, node.test(MAY_USE, user, SOCKET, root=True), groups)
+
+
+def _next_folder(node: NodeAccess, config: File | None, now: str) -> str:
+    """Where it will look at its next start, by its real path: the file says so, the unit, or nobody."""
+    asked = daemon_json.settings(config.content).get("data-root") if config else None
+    if not isinstance(asked, str):
+        if f"{now}/".startswith(f"{USUAL}/"):
+            return now
+        found = DATA_ROOT.search(node.ask(COMMAND_LINE))
+        asked = found[1] if found else USUAL
+    return node.ask("readlink -m -- %s", asked).strip()
 
 
 def judge_daemons(
@@ -83,8 +96,9 @@ def judge_daemons(
             "architecture than its programs, and Docker must be of theirs",
         )  # fmt: skip
         yield _judge_user(name, daemon, cluster.os.user)
-        yield _judge_next_start(name, daemon, configs[name])
-        yield _judge_logs(name, daemon, configs[name], obstacles[name])
+        moved = _moved(daemon, configs[name])
+        yield _judge_next_start(name, daemon, moved)
+        yield _judge_logs(name, daemon, configs[name], obstacles[name] or moved)
         yield expect(
             name, "Docker can limit memory", want="yes", seen="yes" if daemon.limits_memory else "no", level="advice",
             by_hand="add cgroup_enable=memory cgroup_memory=1 to the one line of cmdline.txt in the boot partition, "
@@ -116,18 +130,21 @@ def _judge_user(name: str, daemon: Daemon, user: str) -> Check:
     )  # fmt: skip
 
 
-def _judge_next_start(name: str, daemon: Daemon, config: File | None) -> Check:
-    """A change of these is a new engine with nothing in it, once it starts again."""
-    moved = []
+def _moved(daemon: Daemon, config: File | None) -> str:
+    """What its next start would look for elsewhere; empty where it finds its own."""
     # With user namespaces its folder lies in the one that was asked for.
-    if not f"{daemon.folder}/".startswith(f"{daemon.next_folder}/"):
-        moved.append(f"data-root is {daemon.next_folder}")
+    moved = [] if f"{daemon.folder}/".startswith(f"{daemon.next_folder}/") else [f"data-root is {daemon.next_folder}"]
     driver = daemon_json.settings(config.content).get("storage-driver") if config else None
     if isinstance(driver, str) and driver != daemon.storage_driver:
         moved.append(f"storage-driver is {driver}")
+    return ", ".join(moved)
+
+
+def _judge_next_start(name: str, daemon: Daemon, moved: str) -> Check:
+    """A change of these is a new engine with nothing in it, once it starts again."""
     return expect(
-        name, "Docker finds its own at the next start", want="yes", seen=f"no: {', '.join(moved)}" if moved else "yes",
-        by_hand=f"take that out of {fixes.CONFIG}, or it starts with no image, no container and no swarm: all of them "
+        name, "Docker finds its own at the next start", want="yes", seen=f"no: {moved}" if moved else "yes",
+        by_hand=f"set that right in {fixes.CONFIG}, or it starts with no image, no container and no swarm: all of them "
         f"are in {daemon.folder}, by {daemon.storage_driver}",
     )  # fmt: skip
 

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from harness.parse.tcp_wrappers import Rule
 
 # The unit of Debian starts it with the options of this file, and they overrule the configuration.
-OPTIONS = "o=$(sed -n 's/^[[:space:]]*SSHD_OPTS=//p' /etc/default/ssh 2>/dev/null | tail -n 1 | tr -d '\\042\\047')"
+OPTIONS = (
+    "o=$(sed -n 's/^[[:space:]]*SSHD_OPTS=//p' /etc/default/ssh 2>/dev/null | tail -n 1"
+    # Quotes within are for a shell to read: such options are left out.
+    """ | sed 's/^\\(["\\x27]\\)\\(.*\\)\\1[[:space:]]*$/\\2/; /["\\x27]/d')"""
+)
 # Without the address and port that are come to, a Match block on these would count as not met.
 ASK = f"{OPTIONS} && sshd -T $o -C user=%s -C host=%s -C addr=%s -C laddr=%s -C lport=22"
 NEXT = "--"

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from harness.inventory import Cluster
-    from harness.inventory_machines import Node
     from harness.node import NodeAccess
 
 NEEDS = ("hosts",)
@@ -105,14 +104,8 @@ def _words(alias: str, state: State, cluster: Cluster) -> Iterator[tuple[str, st
     in_force = {"Hostname": (found.hostname, found.said_hostname), "User": (found.user, found.said_user)}
     for word, want in wanted.items():
         value, said = in_force[word]
-        # An address leads there as well as the name that stands for it.
-        value = want if word == "Hostname" and value == str(_node(alias, cluster).address) else value
         # Right by a default is not as documented: the runbook has the file say it.
         yield f"{word} of {alias}", want, "not set" if said == UNSAID and value == want else value
-
-
-def _node(alias: str, cluster: Cluster) -> Node:
-    return next(node for node in cluster.nodes if node.alias == alias)
 
 
 def _wanted(alias: str, cluster: Cluster) -> dict[str, str]:

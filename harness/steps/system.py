@@ -27,11 +27,12 @@ NEEDS = ("arp",)
 LOOK_FROM: LookFrom = "every node"
 RELEASE = "/etc/os-release"
 # Not `uname -m`: since March 2023 a 32-bit system on a Pi 4 runs a 64-bit kernel.
-# Last the word by which raspi-config has all files written to memory (its "Overlay File System").
-OVERLAY, LASTING = "boot=overlay", "lasting"
+# Last the word by which raspi-config has all files written to memory (its "Overlay File System"): until Bullseye, and
+# since Bookworm.
+OVERLAYS, LASTING = ("boot=overlay", "overlayroot=tmpfs"), "lasting"
 MACHINE = (
     "uname -n && dpkg --print-architecture && getconf LONG_BIT && "
-    f"{{ grep -owF {OVERLAY} /proc/cmdline || echo {LASTING}; }}"
+    f"{{ tr ' ' '\\n' < /proc/cmdline | grep -m 1 {' '.join(f'-e ^{word}' for word in OVERLAYS)} || echo {LASTING}; }}"
 )
 SSH, SSH_SOCKET = "ssh.service", "ssh.socket"
 # Debian's own way to keep it from starting, at the next boot as well: both units say so.
@@ -42,7 +43,10 @@ LEAST_FREE = 200_000_000
 
 @dataclass(frozen=True)
 class State:
-    """One machine's name and system, its user, sshd, clock, and the room on its root file system."""
+    """One machine's name and system, its user, sshd, clock, and the room on its root file system.
+
+    `medium` is the word of the kernel's command line by which all is written to memory only, or "lasting".
+    """
 
     name: Name
     release: os_release.Release
@@ -53,7 +57,7 @@ class State:
     ssh_socket: units.Unit
     clock: Reading
     is_writable: bool
-    is_lasting: bool
+    medium: str
     space: disk.Space
     counts_memory: bool
 
@@ -63,7 +67,7 @@ def observe(node: NodeAccess) -> State:
     files = node.files(PATH, HOSTS, RELEASE)
     if RELEASE not in files:
         raise ObservationError(f"{node.name}: {RELEASE} is not there")
-    live, architecture, word_size, is_lasting = _machine(node.ask(MACHINE))
+    live, architecture, word_size, medium = _machine(node.ask(MACHINE))
     ssh = units.units(node.ask(units.command(SSH, SSH_SOCKET, and_target=True), SSH, SSH_SOCKET, root=True))
     return State(
         Name(live, files.get(PATH), files.get(HOSTS)),
@@ -75,17 +79,17 @@ def observe(node: NodeAccess) -> State:
         ssh[SSH_SOCKET],
         # To root the kernel denies this for one reason only: it is mounted read-only.
         is_writable=node.test("test -w %s", "/", root=True),
-        is_lasting=is_lasting,
+        medium=medium,
         space=disk.space(node.ask(disk.COMMAND, "/")),
         counts_memory=cgroups.has_memory(node.ask(cgroups.COMMAND)),
         clock=node.clock(),
     )
 
 
-def _machine(text: str) -> tuple[str, str, int, bool]:
+def _machine(text: str) -> tuple[str, str, int, str]:
     match text.split():
-        case [name, architecture, "32" | "64" as word_size, str(medium)] if medium in {OVERLAY, LASTING}:
-            return name, architecture, int(word_size), medium == LASTING
+        case [name, architecture, "32" | "64" as word_size, str(medium)] if medium.startswith((*OVERLAYS, LASTING)):
+            return name, architecture, int(word_size), medium
     raise ObservationError(f"expected a name, an architecture, 32 or 64, and a medium, got {excerpt(text)}")
 
 
@@ -147,7 +151,7 @@ def _judge_disk(name: str, state: State) -> Iterator[Check]:
         "now: `sudo mount -o remount,rw /`",
     )  # fmt: skip
     yield expect(
-        name, "what is written lasts", want="yes", seen="yes" if state.is_lasting else f"no: {OVERLAY}",
+        name, "what is written lasts", want="yes", seen="yes" if state.medium == LASTING else f"no: {state.medium}",
         by_hand="it is forgotten at the next reboot: switch the overlay file system off (`sudo raspi-config`, "
         "Performance Options), reboot, and look again",
     )  # fmt: skip
