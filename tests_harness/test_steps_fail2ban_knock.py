@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-QUICK = CLUSTER.model_copy(update={"ssh": CLUSTER.ssh.model_copy(update={"limit": 5.0})})
+PATIENCE = 4.0  # seconds for a line that never comes; what it takes to ask for it is not among them
 OLD = b"Nov 22 16:00:00 cnat sshd[1]: Connection closed by 127.0.0.1 port 22 [preauth]\n"
 JOURNALCTL = """#!/bin/sh
 cd "${0%/*}"; echo "$*" >> asked
@@ -75,8 +75,8 @@ def sshd(write: Callable[[str], object], greeting: bytes = b"SSH-2.0-Fake\r\n") 
 
 def hear(folder: Path, came_in: str, *logs: Path, is_counted: bool = False) -> Heard:
     machine: Any = Machine(folder, came_in)
-    node = NodeAccess(HUB, QUICK, machine, machine)
-    return knock(node, [str(log) for log in logs], ("_COMM=sshd",), is_counted=is_counted)
+    node = NodeAccess(HUB, CLUSTER, machine, machine)
+    return knock(node, [str(log) for log in logs], ("_COMM=sshd",), is_counted=is_counted, patience=PATIENCE)
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_an_sshd_that_says_nothing_is_told_from_a_line_that_was_lost(tmp_path: P
     program.write_text(f"#!/bin/sh\necho port 22; echo {settings}\n")
     program.chmod(0o755)
     machine: Any = Machine(tmp_path, "")
-    assert why_not(NodeAccess(HUB, QUICK, machine, machine), Heard("", "")) == want
+    assert why_not(NodeAccess(HUB, CLUSTER, machine, machine), Heard("", "")) == want
 
 
 def test_the_tried_failure_begins_as_lines_here_begin() -> None:

@@ -124,7 +124,9 @@ class Heard:
         return SAID.split(self.line)[0]
 
 
-def knock(node: NodeAccess, logs: Sequence[str], match: Sequence[str], *, is_counted: bool = False) -> Heard:
+def knock(
+    node: NodeAccess, logs: Sequence[str], match: Sequence[str], *, is_counted: bool = False, patience: float = PATIENCE
+) -> Heard:
     """Connect to sshd as we came in, and wait for its line in these files; without files in the journal.
 
     `match` is the jail's own choice of the journal. Where it `is_counted` as a failed login, nobody knocks as long as
@@ -134,10 +136,9 @@ def knock(node: NodeAccess, logs: Sequence[str], match: Sequence[str], *, is_cou
     host, port = came_in[2:] or HERE
     login = int(came_in[1]) if is_counted and came_in else 0
     limit = node.cluster.ssh.limit * 0.9
-    patience = min(PATIENCE, limit / 2)
     order = {
-        "host": host, "port": port, "logs": list(logs), "match": list(match), "patience": patience, "tries": TRIES,
-        "login": login,
+        "host": host, "port": port, "logs": list(logs), "match": list(match), "patience": min(patience, limit / 2),
+        "tries": TRIES, "login": login,
     }  # fmt: skip
     said = node.ask(LOOK, f"{limit:.1f}", SCRIPT, json.dumps(order), root=True)
     try:
