@@ -72,7 +72,9 @@ FAULTS = {
         is_unseen=True
     ),
     "no script": fault("updates", "cnat", f"rm {SCRIPT}", "update script", "every boot updates"),
-    "a script that may not be executed": fault("updates", "cnat", f"chmod 644 {SCRIPT}", "update script"),
+    "a script that may not be executed": fault(
+        "updates", "cnat", f"chmod 644 {SCRIPT}", "update script", "every boot updates"
+    ),
     "a script that does nothing": fault(
         "updates", "cnat", f"echo '#!/bin/sh' > {SCRIPT}", "update script", "every boot updates"
     ),
