@@ -40,7 +40,7 @@ types: $(READY) ## mypy, strict
 	@$(BIN)/mypy
 
 bench: $(READY) ## how fast the looking is, as ratios against stock testinfra and plain ssh
-	@$(BIN)/python -m tests_harness.bench
+	@$(BIN)/python -m bench
 
 clean: ## remove the virtual environment and caches of this checkout (the lab's cache: hatcheck lab down --purge)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests_harness.bench_questions import questions
+from bench.questions import questions
 
 if TYPE_CHECKING:
     from testinfra.host import Host

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import harness.steps
-from tests_harness import bench_questions
+from bench import questions
 
 if TYPE_CHECKING:
     from harness.plugin import Verify
 
-harness.steps.STEPS = ("bench_questions",)
-sys.modules["harness.steps.bench_questions"] = bench_questions
-pytestmark = pytest.mark.step("bench_questions")
+harness.steps.STEPS = ("questions",)
+sys.modules["harness.steps.questions"] = questions
+pytestmark = pytest.mark.step("questions")
 
 
 def test_questions(verify: Verify) -> None:

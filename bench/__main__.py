@@ -1,7 +1,8 @@
 """`make bench`: the same questions asked by this harness, by stock testinfra, and by one plain script per node.
 
 Medians and ratios of one run on one machine; nothing here is a test. All go straight to the nodes, because stock
-testinfra knows no jump; the harness is timed through the jump as well.
+testinfra knows no jump; the harness is timed through the jump as well. This folder is not in tests_harness/, for what
+that loads (hypothesis) is not what a user has.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from bench.questions import questions
 from harness import backend
 from harness.backend import Asker
 from harness.lab import NODES, Lab, address_of
 from harness.reach import find_cluster
 from harness.session import open_connections
 from tests_harness import labkit
-from tests_harness.bench_questions import questions
 
 if TYPE_CHECKING:
     from harness.shell import Answer
@@ -127,7 +128,7 @@ def _eavesdrop() -> list[str]:
 
 def _time_ours(folder: Path, *options: str) -> tuple[float, float]:
     begun = time.monotonic()
-    done = labkit.run(folder, str(HERE / "bench_ours.py"), *LEAN, *options)
+    done = labkit.run(folder, str(HERE / "ours.py"), *LEAN, *options)
     whole = time.monotonic() - begun
     if done.code or not done.record:
         sys.exit(f"the harness did not get through: {done.said}")
@@ -137,7 +138,7 @@ def _time_ours(folder: Path, *options: str) -> tuple[float, float]:
 def _time_stock(config: Path) -> float:
     hosts = ",".join(f"paramiko://{address_of(node)}" for node in NODES)
     options = ("-q", "-W", "ignore", "-p", "no:cacheprovider", *LEAN, "--hosts", hosts, "--ssh-config", str(config))
-    command = (sys.executable, "-m", "pytest", *options, str(HERE / "bench_stock.py"))
+    command = (sys.executable, "-m", "pytest", *options, str(HERE / "stock.py"))
     begun = time.monotonic()
     environment = labkit.user_environment()
     done = subprocess.run(command, cwd=labkit.ROOT, env=environment, capture_output=True, text=True, check=False)
