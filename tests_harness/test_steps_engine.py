@@ -75,13 +75,15 @@ USER = ("run", "run")
             {"Docker starts at boot": (), "Docker runs": ()}, id="starting it is of no use",
         ),
         pytest.param(replace(GOOD, config=config("{")), {f"{JSON} can be read": ()}, id="broken, still running"),
-        pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd -H fd:// $OPTS ;"),
+        pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), options={"hosts": "fd://"}),
                      {f"{JSON} can be read": ()}, id="its next start fails"),
+        pytest.param(replace(GOOD, config=config('{"data-root": "/mnt/a"}'), options={"data-root": "/mnt/a"}),
+                     {f"{JSON} can be read": ()}, id="a folder that is said twice"),
         pytest.param(replace(GOOD, config=config('{"live-restore": true}')),
                      {f"{JSON} can be read": ()}, id="a setting that no member of a swarm starts with"),
         pytest.param(replace(GOOD, unit=STOPPED, daemon=None, config=config('{"log-opts": {"max-file": 3}}')),
                      {f"{JSON} can be read": (), "Docker runs": ()}, id="dead of a number that must be a text"),
-        pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd $OPTS ;"),
+        pytest.param(replace(GOOD, config=config('{"hosts": ["fd://"]}'), options={"containerd": "/run/c.sock"}),
                      {}, id="hosts, and no -H any more"),
         pytest.param(
             replace(GOOD, unit=STOPPED, daemon=None, config=config("[]")),
@@ -107,6 +109,11 @@ USER = ("run", "run")
             {"Docker finds its own at the next start": ()}, id="another storage at the next start",
         ),
         pytest.param(replace(GOOD, config=config('{"storage-driver": "overlay2"}')), {}, id="the same storage"),
+        pytest.param(replace(GOOD, config=config('{"storage-driver": ""}')), {}, id="any storage"),
+        pytest.param(
+            replace(GOOD, options={"storage-driver": "aufs"}),
+            {"Docker finds its own at the next start": ()}, id="another storage on the command line",
+        ),
         pytest.param(
             replace(GOOD, daemon=replace(DAEMON, version="26.1.5")), {"release of Docker": ()}, id="another release"
         ),
@@ -188,6 +195,10 @@ def test_logs_without_a_bound_are_worth_an_advice(driver: str, text: str | None,
         assert advice(judge(mended), ROTATION).holds
 
 
+def test_logs_that_the_command_line_bounds_are_bounded() -> None:
+    assert advice(judge(replace(GOOD, options={"log-opts": "max-size=10m max-file=3"})), ROTATION).holds
+
+
 def test_settings_that_nobody_can_read_are_left_to_a_person() -> None:
     check = advice(judge(replace(GOOD, config=config("{"))), ROTATION)
     assert (check.holds, check.fix) == (False, ())
@@ -198,11 +209,12 @@ def test_settings_that_nobody_can_read_are_left_to_a_person() -> None:
     "state",
     [
         replace(GOOD, config=config('{"debug": "true"}')),
-        replace(GOOD, config=config('{"hosts": ["fd://"]}'), command_line="dockerd -H fd:// $OPTS ;"),
+        replace(GOOD, config=config('{"hosts": ["fd://"]}'), options={"hosts": "fd://"}),
         replace(GOOD, unit=replace(RUNS, unmet=("ConditionHost=foo does not hold",))),
         replace(GOOD, modules="none for 6.1.21-v7+"),
         replace(GOOD, daemon=replace(DAEMON, next_folder="/mnt/usb")),
         replace(GOOD, config=config('{"storage-driver": "aufs"}')),
+        replace(GOOD, options={"log-opts": "max-file=3"}),
     ],
     ids=[
         "a value of the wrong kind",
@@ -211,6 +223,7 @@ def test_settings_that_nobody_can_read_are_left_to_a_person() -> None:
         "modules gone",
         "another folder",
         "another storage",
+        "options on the command line, which may not be in the file as well",
     ],
 )
 def test_an_engine_that_would_not_start_again_is_not_restarted_for_its_logs(state: engine.State) -> None:

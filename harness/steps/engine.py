@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.model import Check
 from harness.node import File
-from harness.parse import daemon_json, dockerd_log, units
+from harness.parse import daemon_json, dockerd_log, dockerd_options, units
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import engine_fixes as fixes
-from harness.steps.engine_daemon import COMMAND_LINE, Daemon, judge_daemons, observe_daemon
+from harness.steps.engine_daemon import Daemon, Told, judge_daemons, observe_daemon
 from harness.steps.engine_fixes import CONFIG, REQUIRED, UNIT
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ while :; do
 done
 echo "it is $state${job:+, and systemd has job $job for it}"
 """
-SAYS_WHERE = re.compile(r" (?:-H|--host)\b")
 HAS_COMMAND = "if command -v docker >/dev/null; then echo yes; else echo no; fi"
 # A kernel whose modules went away with its package cannot load those of Docker any more; one with all built in
 # has no list of modules, and needs none.
@@ -54,8 +52,8 @@ COMPLAINTS = 'journalctl -q --no-pager -o cat _SYSTEMD_INVOCATION_ID="$(systemct
 class State:
     """Docker on one machine: its unit, its command, its file of settings (None: no file), and the kernel's modules.
 
-    `complaint` is why it does not run, if it says so; `daemon` is None where none runs. `command_line` is the unit's,
-    read only where the settings could be in its way.
+    `complaint` is why it does not run, if it says so; `daemon` is None where none runs. `options` is what its command
+    line sets beside the file, by the same keys.
     """
 
     unit: Unit
@@ -64,7 +62,7 @@ class State:
     modules: str
     complaint: str
     daemon: Daemon | None
-    command_line: str = ""
+    options: dict[str, str] = field(default_factory=dict)
 
 
 def observe(node: NodeAccess) -> State:
@@ -77,15 +75,15 @@ def observe(node: NodeAccess) -> State:
     unit = replace(found[UNIT], is_enabled=found[UNIT].is_enabled and not is_kept_off, unmet=unmet)
     has_command = node.ask(HAS_COMMAND).strip() == "yes"
     config = node.files(CONFIG).get(CONFIG)
-    has_hosts = config is not None and "hosts" in daemon_json.settings(config.content)
+    options = dockerd_options.options(node.ask(dockerd_options.SCRIPT, root=True)) if unit.is_there else {}
     return State(
         unit,
         has_command,
         config,
         node.ask(MODULES).strip(),
         "" if unit.is_active or not unit.is_there else dockerd_log.complaint(node.ask(COMPLAINTS, root=True)),
-        observe_daemon(node, config) if unit.is_active and has_command else None,
-        node.ask(COMMAND_LINE) if has_hosts else "",
+        observe_daemon(node, Told(config, options)) if unit.is_active and has_command else None,
+        options,
     )
 
 
@@ -101,8 +99,8 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
             yield from _judge_unit(name, state)
             yield _judge_config(name, state)
     daemons = {name: state.daemon for name, state in seen.items() if state.daemon}
-    configs = {name: seen[name].config for name in daemons}
-    yield from judge_daemons(daemons, configs, {name: _obstacle(seen[name]) for name in daemons}, cluster)
+    told = {name: Told(seen[name].config, seen[name].options, _obstacle(seen[name])) for name in daemons}
+    yield from judge_daemons(daemons, told, cluster)
 
 
 def _judge_package(name: str, state: State, cluster: Cluster) -> Check:
@@ -147,7 +145,7 @@ def _complaint(state: State) -> tuple[str, str]:
     if misfit := daemon_json.misfit(content):
         by_hand = f"mend that in {CONFIG}; the engine that runs has not read it yet, or is dead of it"
         return f"{misfit}: the next start fails", by_hand
-    if SAYS_WHERE.search(state.command_line):
-        by_hand = f"take hosts out of {CONFIG}, or -H out of the unit by a drop-in (`systemctl edit docker`)"
-        return "it says hosts, and so does the unit's command line: the next start fails", by_hand
+    if twice := ", ".join(key for key in daemon_json.settings(content) if key in state.options):
+        by_hand = f"say it in one place: take {twice} out of {CONFIG}, or that option out of the unit's command line"
+        return f"it says {twice}, and so does the unit's command line: the next start fails", by_hand
     return "", ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     from harness.node import File, NodeAccess
 
 SOCKET = "/run/docker.sock"
-COMMAND_LINE = "systemctl show -P ExecStart docker.service"
 USUAL = "/var/lib/docker"
-DATA_ROOT = re.compile(r"\s(?:--data-root|-g|--graph)[= ](\S+)")
 # As a login of this moment would have it, whatever our own login was given.
 MAY_USE = "runuser -u %s -- test -w %s"
 # dpkg's names and those of Go, in which the engine is written. The kernel's own name (`docker info`) is another
@@ -51,38 +48,45 @@ class Daemon:
     groups: tuple[str, ...]
 
 
-def observe_daemon(node: NodeAccess, config: File | None) -> Daemon:
+@dataclass(frozen=True)
+class Told:
+    """What an engine is told at its next start: its file of settings, the options beside it by the file's keys.
+
+    `obstacle` is why it would not start at all, once it is stopped (empty: nothing is known of that).
+    """
+
+    config: File | None
+    options: Mapping[str, str]
+    obstacle: str = ""
+
+    def setting(self, key: str) -> str:
+        """A setting that is a text, "" where nobody sets it."""
+        said = daemon_json.settings(self.config.content).get(key) if self.config else None
+        return said if said and isinstance(said, str) else self.options.get(key, "")
+
+
+def observe_daemon(node: NodeAccess, told: Told) -> Daemon:
     """Ask the engine over its own interface; ObservationError for an answer of another shape."""
     docker, user = node.docker(), node.cluster.os.user
     version, info = docker.version(), docker.info()
     try:
         said = version["Version"], version["Arch"], info["LoggingDriver"], info["Driver"], info["DockerRootDir"]
         limits_memory = bool(info["MemoryLimit"])
-        folder = _next_folder(node, config, info["DockerRootDir"])
+        folder = _next_folder(node, told, info["DockerRootDir"])
     except LookupError as error:
         raise ObservationError(f"{node.name}: Docker's answer lacks {error}") from error
     groups = tuple(node.ask("id -nG -- %s", user).split())
     return Daemon(*said, folder, limits_memory, node.test(MAY_USE, user, SOCKET, root=True), groups)
 
 
-def _next_folder(node: NodeAccess, config: File | None, now: str) -> str:
-    """Where it will look at its next start, by its real path: the file says so, the unit, or nobody."""
-    asked = daemon_json.settings(config.content).get("data-root") if config else None
-    if not isinstance(asked, str):
-        if f"{now}/".startswith(f"{USUAL}/"):
-            return now
-        found = DATA_ROOT.search(node.ask(COMMAND_LINE))
-        asked = found[1] if found else USUAL
-    return node.ask("readlink -m -- %s", asked).strip()
+def _next_folder(node: NodeAccess, told: Told, now: str) -> str:
+    """Where it will look at its next start, by its real path."""
+    asked = told.setting("data-root") or USUAL
+    return now if f"{now}/".startswith(f"{asked}/") else node.ask("readlink -m -- %s", asked).strip()
 
 
-def judge_daemons(
-    daemons: Mapping[str, Daemon], configs: Mapping[str, File | None], obstacles: Mapping[str, str], cluster: Cluster
-) -> Iterator[Check]:
-    """Each engine by itself, and its release against that of the controller.
-
-    `obstacles` says why an engine that is stopped now would not start again (empty: nothing is known of that).
-    """
+def judge_daemons(daemons: Mapping[str, Daemon], told: Mapping[str, Told], cluster: Cluster) -> Iterator[Check]:
+    """Each engine by itself, and its release against that of the controller."""
     release = _reference(daemons, cluster.controller.name)
     for name, daemon in daemons.items():
         yield expect(
@@ -96,9 +100,9 @@ def judge_daemons(
             "architecture than its programs, and Docker must be of theirs",
         )  # fmt: skip
         yield _judge_user(name, daemon, cluster.os.user)
-        moved = _moved(daemon, configs[name])
+        moved = _moved(daemon, told[name])
         yield _judge_next_start(name, daemon, moved)
-        yield _judge_logs(name, daemon, configs[name], obstacles[name] or moved)
+        yield _judge_logs(name, daemon, told[name], moved)
         yield expect(
             name, "Docker can limit memory", want="yes", seen="yes" if daemon.limits_memory else "no", level="advice",
             by_hand="add cgroup_enable=memory cgroup_memory=1 to the one line of cmdline.txt in the boot partition, "
@@ -130,12 +134,12 @@ def _judge_user(name: str, daemon: Daemon, user: str) -> Check:
     )  # fmt: skip
 
 
-def _moved(daemon: Daemon, config: File | None) -> str:
+def _moved(daemon: Daemon, told: Told) -> str:
     """What its next start would look for elsewhere; empty where it finds its own."""
     # With user namespaces its folder lies in the one that was asked for.
     moved = [] if f"{daemon.folder}/".startswith(f"{daemon.next_folder}/") else [f"data-root is {daemon.next_folder}"]
-    driver = daemon_json.settings(config.content).get("storage-driver") if config else None
-    if isinstance(driver, str) and driver != daemon.storage_driver:
+    driver = told.setting("storage-driver")
+    if driver and driver != daemon.storage_driver:
         moved.append(f"storage-driver is {driver}")
     return ", ".join(moved)
 
@@ -144,18 +148,26 @@ def _judge_next_start(name: str, daemon: Daemon, moved: str) -> Check:
     """A change of these is a new engine with nothing in it, once it starts again."""
     return expect(
         name, "Docker finds its own at the next start", want="yes", seen=f"no: {moved}" if moved else "yes",
-        by_hand=f"set that right in {fixes.CONFIG}, or it starts with no image, no container and no swarm: all of them "
-        f"are in {daemon.folder}, by {daemon.storage_driver}",
+        by_hand=f"set that right where it is said, in {fixes.CONFIG} or on the unit's command line, or it starts with "
+        f"no image, no container and no swarm: all of them are in {daemon.folder}, by {daemon.storage_driver}",
     )  # fmt: skip
 
 
-def _judge_logs(name: str, daemon: Daemon, config: File | None, obstacle: str) -> Check:
-    is_bounded = daemon.log_driver != daemon_json.ENDLESS or (
-        config is not None and daemon_json.has_rotation(config.content)
+def _judge_logs(name: str, daemon: Daemon, told: Told, moved: str) -> Check:
+    on_line, config = told.options.get("log-opts"), told.config
+    is_bounded = (
+        daemon.log_driver != daemon_json.ENDLESS
+        or "max-size=" in (on_line or "")
+        or (config is not None and daemon_json.has_rotation(config.content))
+    )
+    obstacle = told.obstacle or (f"mend first that {moved}" if moved else "")
+    # The same key in the file as well, and Docker would not start again.
+    place = (
+        f"log-opts into {fixes.CONFIG}" if on_line is None else "--log-opt max-size=10m behind the --log-opt there is"
     )
     return expect(
         name, "logs of containers are bounded", want="yes", level="advice",
         seen="yes" if is_bounded else f"no: {daemon.log_driver} keeps everything",
-        fix=() if is_bounded or obstacle else fixes.bound_logs(name, config),
-        by_hand=obstacle or f"write log-opts into {fixes.CONFIG}",
+        fix=() if is_bounded or obstacle or on_line is not None else fixes.bound_logs(name, config),
+        by_hand=obstacle or f"write {place}",
     )  # fmt: skip

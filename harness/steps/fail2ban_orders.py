@@ -21,7 +21,7 @@ STRANGER, OTHER = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")  # nobody's
 # The package's actions that put one rule of iptables for each address. The orders of all others are not understood.
 FOLLOWED = {"iptables", "iptables-multiport", "iptables-allports", "iptables-new"}
 BY_HAND = (
-    "`sudo fail2ban-client -d | grep actionban` has its orders: take what changes them out of "
+    "`sudo fail2ban-client -d | grep \"'action'\"` has its orders: take what changes them out of "
     "/etc/fail2ban/action.d/*.local and jail.d/*.local, then `sudo fail2ban-client reload --restart`"
 )
 
