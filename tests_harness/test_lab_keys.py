@@ -142,6 +142,8 @@ def test_a_fault_of_keys_differs_exactly_there_and_is_mended(
         pytest.param("/etc/ssh/sshd_config.d/zz.conf", "AllowUsers nobody", id="a list"),
         pytest.param("/etc/ssh/sshd_config.d/zz.conf", "Port 2222", id="another port", marks=pytest.mark.field),
         pytest.param("/etc/default/ssh", "SSHD_OPTS='-p 2222'", id="options of its start", marks=pytest.mark.field),
+        pytest.param("/etc/default/ssh", "SSHD_OPTS=\"-o 'AllowUsers bob'\"", id="an option with a blank",
+                     marks=pytest.mark.field),
         pytest.param(
             "/etc/ssh/sshd_config.d/zz.conf", "Match User pi\n ForceCommand internal-sftp", id="a command of its own",
             marks=pytest.mark.field,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ObservationError, UsageError
-from harness.parse.crontab import Entry, entries, variables, with_line, without_repetitions
+from harness.parse.crontab import Entry, entries, environments, with_line, without_repetitions
 
 JOB = "@reboot /home/pi/webVolume/repoBashScripts/start_pipe_stats_cluster_hat.sh"
 # Runbook L686-710, shortened.
@@ -49,8 +49,14 @@ def test_documented_crontab_has_one_job() -> None:
     ],
 )
 def test_variable_is_no_job(line: str, want: dict[str, str]) -> None:
-    assert variables(line) == want
+    assert environments(line) == ((None, want),)
     assert entries(line) == ()
+
+
+def test_a_job_has_the_variables_above_it() -> None:
+    text = "* * * * * a\nA=1\n@daily b\nA=2\nB=3\n"
+    a, b = entries(text)
+    assert environments(text) == ((a, {}), (b, {"A": "1"}), (None, {"A": "2", "B": "3"}))
 
 
 @pytest.mark.parametrize("text", ["no crontab for pi", "* * * * command", "@reboot", "* * * * *"])
@@ -117,4 +123,4 @@ def test_any_text_gives_a_value_or_an_observation_error(text: str) -> None:
     with suppress(ObservationError):
         entries(text)
     with suppress(ObservationError):
-        variables(text)
+        environments(text)

@@ -64,12 +64,21 @@ ACCEPT = "-P INPUT ACCEPT\n"
 DROP = "-P INPUT DROP\n"
 UFW = """\
 -N ufw-before-input
+-N ufw-not-local
 -N ufw-user-input
 -A INPUT -j ufw-before-input
 -A ufw-before-input -i lo -j ACCEPT
 -A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 -A ufw-before-input -p icmp -m icmp --icmp-type 8 -j ACCEPT
+-A ufw-before-input -p udp -m udp --sport 67 --dport 68 -j ACCEPT
+-A ufw-before-input -j ufw-not-local
+-A ufw-before-input -d 224.0.0.251/32 -p udp -m udp --dport 5353 -j ACCEPT
 -A ufw-before-input -j ufw-user-input
+-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN
+-A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN
+-A ufw-not-local -m addrtype --dst-type BROADCAST -j RETURN
+-A ufw-not-local -m limit --limit 3/min --limit-burst 10 -j ufw-logging-deny
+-A ufw-not-local -j DROP
 -A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT
 """
 REFUSED = "INPUT: -p udp -m udp --dport 7946 -j DROP"
@@ -94,6 +103,12 @@ REFUSED = "INPUT: -p udp -m udp --dport 7946 -j DROP"
         pytest.param(ACCEPT + "-A INPUT -m set --match-set bad src -j DROP", "", id="a condition nobody knows"),
         pytest.param(ACCEPT + "-A INPUT ! -m owner -j DROP", "", id="nor its contrary"),
         pytest.param(DROP + "-A INPUT -s 172.19.181.0/24 -j ACCEPT", "", id="let in"),
+        pytest.param(DROP + "-A INPUT -d 172.19.181.254/32 -j ACCEPT", "", id="let in to this address"),
+        pytest.param(ACCEPT + "-A INPUT -d 10.0.0.1/32 -j DROP", "", id="to another address"),
+        pytest.param(DROP + "-A INPUT -m iprange --src-range 172.19.181.1-172.19.181.9 -j ACCEPT", "",
+                     id="perhaps let in"),
+        pytest.param(DROP + "-A INPUT -i eth1 -m iprange --src-range 172.19.181.1-172.19.181.9 -j ACCEPT",
+                     "policy of INPUT", id="surely not let in"),
         pytest.param(DROP + '-A INPUT -m comment --comment "- all -j" -j ACCEPT', "", id="a comment like a rule"),
         pytest.param(DROP + UFW, "policy of INPUT", id="ufw without our ports"),
         pytest.param(DROP + UFW + "-A ufw-user-input -p udp -m udp --dport 7946 -j ACCEPT", "", id="ufw with them"),
@@ -104,5 +119,5 @@ REFUSED = "INPUT: -p udp -m udp --dport 7946 -j DROP"
     ],
 )  # fmt: skip
 def test_a_packet_goes_the_way_of_the_rules(rules: str, want: str) -> None:
-    packet = Packet(IPv4Address("172.19.181.1"), "udp", 7946, "br0")
+    packet = Packet(IPv4Address("172.19.181.1"), "udp", 7946, "br0", IPv4Address("172.19.181.254"))
     assert refusal(iptables.table(rules), packet) == want

@@ -82,6 +82,14 @@ def test_actions_are_listed(text: str, want: tuple[str, ...]) -> None:
     assert fail2ban.actions(text) == want
 
 
+def test_properties_of_an_action() -> None:
+    """fail2ban 1.0.2."""
+    text = "The jail sshd action iptables has the following properties:\nactionban, actionunban, blocktype, port\n"
+    assert fail2ban.properties(text) == ("actionban", "actionunban", "blocktype", "port")
+    with pytest.raises(ObservationError, match="expected the properties of an action"):
+        fail2ban.properties("'Invalid Action name: nope'")
+
+
 @pytest.mark.parametrize(
     ("text", "want"),
     [

@@ -33,6 +33,7 @@ TEMPLATE: dict[str, Any] = {
         ("ContainerSpec", "DNSConfig", {"Nameservers": ["10.9.9.9"]}, "dns"),
         ("ContainerSpec", "Healthcheck", {"Test": ["CMD", "false"]}, "healthcheck"),
         ("ContainerSpec", "Init", False, ""),
+        ("ContainerSpec", "Groups", ["docker"], "group_add"),
         ("RestartPolicy", "Condition", "none", "restart_policy"),
         ("RestartPolicy", "MaxAttempts", 1, "restart_policy"),
         ("Resources", "Limits", {"MemoryBytes": 8_000_000}, "resources"),

@@ -25,7 +25,12 @@ ROOTS = "/var/spool/cron/crontabs/root"
         ("/etc/cron.d/maj", "@reboot /opt/maj\n", []),
         (ROOTS, "@reboot date +%F >> /tmp/boot; /root/maj.sh\n", ["date +"]),
         (ROOTS, "@reboot date +\\%F; /root/maj.sh\n", ["date +\\%F; /root/maj.sh"]),
-        ("/etc/rc.local", "#!/bin/sh -e\n/home/pi/maj.sh &\nexit 0\n", ["/home/pi/maj.sh &", "exit 0"]),
+        ("/etc/rc.local", "#!/bin/sh -e\n/home/pi/maj.sh &\nexit 0\n", ["/home/pi/maj.sh &"]),
+        (
+            "/etc/rc.local",
+            "if [ -e /x ]; then\n  exit 0\nfi\na\nexit\nb\n",
+            ["if [ -e /x ]; then", "exit 0", "fi", "a"],
+        ),
         ("/etc/systemd/system/maj.service", "[Service]\nExecStart=-/opt/maj\nExecStop=/opt/x\n", ["/opt/maj"]),
         ("/etc/systemd/system/maj.service", "ExecStart=/bin/sh \\\n  -c x\n", ["/bin/sh    -c x"]),
         ("/etc/systemd/system/maj.service", "ExecStart=/opt/a\nExecStart=\nExecStart=/opt/b\n", ["/opt/b"]),
@@ -91,6 +96,7 @@ def test_any_text_has_some_commands_or_none(path: str, text: str) -> None:
     [
         ("/etc/rc.local", 0o755, True), ("/etc/rc.local", 0o644, False), ("/etc/cron.d/update", 0o644, True),
         ("/etc/cron.d/update.dpkg-old", 0o644, False), ("/etc/crontab", 0o600, True),
+        (ROOTS, 0o600, True), ("/var/spool/cron/crontabs/tmp.Ab12cd", 0o600, False),
         ("/etc/systemd/system/up.date.service", 0o644, True),
     ],
 )  # fmt: skip
@@ -114,6 +120,8 @@ def test_only_cron_reads_crontabs() -> None:
         ("screen -dm /home/pi/x.sh", True), ("bash -c 'sleep 9; /home/pi/x.sh'", True), ("(/home/pi/x.sh)", True),
         ("if true; then /home/pi/x.sh; fi", True),
         ("chmod +x /home/pi/x.sh", False), ("sudo chmod +x /home/pi/x.sh", False), ("pi /home/pi/x.sh", False),
+        ("sudo -u pi chmod +x /home/pi/x.sh", False), ("nice -n 5 cat x.sh", False), ("timeout 5 ls x.sh", False),
+        ("timeout -k 9 5m /home/pi/x.sh", True), ("nice -5 ionice -c 3 sh x.sh", True), ("sudo -n x.sh", True),
         ("test -x /home/pi/x.sh || echo no x.sh", False), ("/bin/ls -l /home/pi/x.sh | logger", False),
     ],
 )  # fmt: skip

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ObservationError
-from harness.parse.units import Unit, command, units
+from harness.parse.units import Unit, units
+from harness.parse.units_shell import command
 
 # systemd 252: an enabled service that runs, one that is not installed, and one that is disabled.
 SHOWN = """\

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import ObservationError
-from harness.parse.units import Unit, command, units
+from harness.parse.units import Unit, units
+from harness.parse.units_shell import command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,12 @@ if [ "$1" = verify ]; then cat "$HOME/said"; exit "$(cat "$HOME/code")"; fi
 shift
 code=0
 for condition; do
+  case $condition in
+  ConditionPathExists=*) ;;
+  ConditionACPower=*)
+    echo "test.service: Couldn't determine result for $condition, assuming failed: odd"; code=1; continue ;;
+  *) echo "Cannot parse \\"$condition\\"."; exit 1 ;;
+  esac
   path=${condition#ConditionPathExists=}
   case $path in !*) [ ! -e "${path#!}" ] ;; *) [ -e "$path" ] ;; esac && end=succeeded || { end=failed code=1; }
   echo "test.service: $condition $end."
@@ -165,6 +172,49 @@ def test_a_condition_of_all_services_counts_and_one_of_what_a_boot_empties_does_
     (one,), (two,) = (unit.unmet for unit in machine.ask().values())
     assert one == two
     assert one.startswith("ConditionPathExists=/nowhere in ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("[Unit]\n# ConditionPathExists=/nowhere\n", id="a comment"),
+        pytest.param("[Service]\nConditionPathExists=/nowhere\n", id="in a section that has none"),
+        pytest.param("[Unit]\nConditionPathExist=/nowhere\nConditionPathExists=/\n", id="one that nobody knows"),
+        pytest.param("[Unit]\nConditionPathExists=|/run/nowhere\nConditionPathExists=|/nowhere\n",
+                     id="one of two is enough, and the boot empties its place"),
+    ],
+)  # fmt: skip
+def test_a_condition_that_systemd_reads_past_keeps_nothing_off(machine: Machine, text: str) -> None:
+    machine.drop(text)
+    assert machine.ask()[ONE] == GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        ("[Unit]\nConditionPathExists=\\\n/nowhere\n", "ConditionPathExists= /nowhere"),
+        ("[Unit]\n[Service]\n[Unit]\nConditionPathExists=/nowhere\n", "ConditionPathExists=/nowhere"),
+        ("[Unit]\nConditionACPower=maybe\n", "ConditionACPower=maybe"),
+    ],
+    ids=["on two lines", "in a section that is opened again", "one without an answer"],
+)
+def test_a_condition_that_does_not_hold_keeps_it_off(machine: Machine, text: str, condition: str) -> None:
+    machine.drop(text)
+    (said,) = machine.ask()[ONE].unmet
+    assert said.startswith(f"{condition} in ")
+
+
+def test_of_two_drop_ins_with_one_name_the_nearer_counts(machine: Machine) -> None:
+    machine.write(f"lib/systemd/system/{ONE}.d/x.conf", "[Unit]\nConditionPathExists=/nowhere\n")
+    machine.link(f"etc/systemd/system/{ONE}.d/x.conf", "/dev/null")
+    assert machine.ask()[ONE] == GOOD
+
+
+def test_drop_ins_count_by_the_order_of_their_names_wherever_they_are(machine: Machine) -> None:
+    machine.write(f"lib/systemd/system/{ONE}.d/90.conf", "[Unit]\nConditionPathExists=/nowhere\n")
+    machine.write(f"etc/systemd/system/{ONE}.d/10.conf", "[Unit]\nConditionPathExists=!/\n")
+    (first, second) = machine.ask()[ONE].unmet
+    assert (first.split("=")[1][:2], second.split("=")[1][:2]) == ("!/", "/n")
 
 
 def test_what_no_target_wants_costs_nothing_more(machine: Machine) -> None:

@@ -295,6 +295,25 @@ def test_a_variable_counts_for_the_jobs_below_it() -> None:
     assert aspects(broken) == {"the jobs of the crontab of pi find their programs": ()}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"# start_pipe_module_nb_premiers.sh\nSHELL=/bin/false\n" + JOBS, id="behind a comment"),
+        pytest.param(JOBS.replace(JOB, b"SHELL=/bin/false\n" + JOB), id="before one of them"),
+    ],
+)
+def test_each_job_has_its_own_variables(content: bytes) -> None:
+    assert aspects(with_jobs(content)) == {"the crontab of pi runs its jobs by a shell": ()}
+
+
+@pytest.mark.parametrize(
+    ("path", "mode"), [(RC, 0o644), ("/etc/cron.d/listeners.bak", 0o644), (f"{CRONTABS}tmp.Ab12cd", 0o600)]
+)
+def test_a_file_that_nothing_runs_starts_nothing(path: str, mode: int) -> None:
+    text = JOBS if CRONTABS in path else JOBS.replace(b"@reboot", b"@reboot pi") if "cron" in path else SCRIPT.encode()
+    assert aspects(replace(GOOD, starters=with_crontab(JOBS) | {path: File(text, mode, "root:root")})) == {}
+
+
 def test_only_lines_are_added() -> None:
     content = b"MAILTO=x\r\n" + JOBS.replace(JOB, b"") + b"# caf\xe9"
     after = mended(with_jobs(content)).starters[CRONTAB]

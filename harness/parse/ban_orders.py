@@ -22,6 +22,8 @@ START, CHECK, BAN, UNBAN = ORDERS = ("actionstart", "actioncheck", "actionban", 
 # What they name in <>, where fail2ban has not put it in yet.
 TAGS = ("port", "protocol", "name", "chain", "iptables", "lockingopt", "blocktype", "returntype")
 PROPERTIES = (*ORDERS, *TAGS)
+# The package's actions that put one rule of iptables for each address, and have all of these. No other is understood.
+FOLLOWED = frozenset({"iptables", "iptables-multiport", "iptables-allports", "iptables-new"})
 TAG = re.compile(r"<([\w/]+)>")
 DEPTH, LONGEST = 5, 10_000  # of tags in tags, and characters: one that names itself ends here
 TURNS = 64  # of loops in loops

@@ -30,9 +30,19 @@ def entries(text: str) -> tuple[Entry, ...]:
     return tuple(found for found in map(_parse, text.split("\n")) if isinstance(found, Entry))
 
 
-def variables(text: str) -> dict[str, str]:
-    """The environment that the crontab sets, without quotes; the last line wins. Raises as `entries`."""
-    return dict(found for found in map(_parse, text.split("\n")) if isinstance(found, tuple))
+def environments(text: str) -> tuple[tuple[Entry | None, dict[str, str]], ...]:
+    """Each job with the variables that stand above it, without quotes; and None with those of a job at the end.
+
+    Raises as `entries`.
+    """
+    found: list[tuple[Entry | None, dict[str, str]]] = []
+    variables: dict[str, str] = {}
+    for said in map(_parse, text.split("\n")):
+        if isinstance(said, Entry):
+            found.append((said, variables))
+        elif said:
+            variables = {**variables, said[0]: said[1]}
+    return (*found, (None, variables))
 
 
 def with_line(content: bytes, line: str) -> bytes:

@@ -79,6 +79,14 @@ def actions(text: str) -> tuple[str, ...]:
     return tuple(name for name in re.split(r"[,\s]+", rest) if name)
 
 
+def properties(text: str) -> tuple[str, ...]:
+    """The names in `get JAIL actionproperties ACTION`; ObservationError for any other text."""
+    head, _, rest = text.strip().partition("\n")
+    if not head.endswith("has the following properties:"):
+        raise ObservationError(f"fail2ban: expected the properties of an action, got {excerpt(text)}")
+    return tuple(name for name in re.split(r"[,\s]+", rest) if name)
+
+
 def log_paths(text: str) -> tuple[str, ...]:
     """The files in `get JAIL logpath`; ObservationError for any other text."""
     head, *lines = text.strip().split("\n")

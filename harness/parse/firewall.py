@@ -21,12 +21,13 @@ DEEPEST = 20  # jumps; the kernel allows no loops, a listing could
 
 @dataclass(frozen=True)
 class Packet:
-    """The first packet of somebody who wants to talk to a port of this machine."""
+    """The first packet of somebody who wants to talk to a port of this machine; it may come to any of its addresses."""
 
     source: IPv4Address
     protocol: str
     port: int
     interface: str
+    destination: IPv4Address | None = None
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class _Hit:
 def refusal(filters: Table, packet: Packet) -> str:
     """What in INPUT drops or rejects such a packet: "INPUT: -s … -j DROP", "policy of INPUT"; empty where nothing does.
 
-    A rule with a condition that is not understood here is taken not to match. ObservationError for a listing
-    without INPUT, or an address in it that is none.
+    A condition that is not understood here is never held against the machine: such a rule refuses nothing, and may
+    let in. ObservationError for a listing without INPUT, or an address in it that is none.
     """
-    hit = _walk(filters, "INPUT", packet, DEEPEST, REFUSALS | {"ACCEPT"})
+    hit = _walk(filters, "INPUT", packet, DEEPEST, REFUSALS | {"ACCEPT"}, may_end={"ACCEPT", "RETURN"})
     if hit is None:
         return "" if filters.policy("INPUT") == "ACCEPT" else "policy of INPUT"
     return hit.rule if hit.target in REFUSALS else ""
@@ -52,25 +53,30 @@ def refusal(filters: Table, packet: Packet) -> str:
 def shortcut(filters: Table, packet: Packet, chain: str) -> str:
     """What accepts such a packet before INPUT hands it to a chain; empty where nothing does, or it is never handed on.
 
-    Conditions and errors as for `refusal`.
+    A rule with a condition that is not understood is taken not to match; errors as for `refusal`.
     """
-    if not any(_target(rule) == chain and _matches(rule, packet) for rule in filters.chain("INPUT")):
+    if not any(_target(rule) == chain and _is_match(rule, packet) for rule in filters.chain("INPUT")):
         return ""
     hit = _walk(filters, "INPUT", packet, DEEPEST, REFUSALS | {"ACCEPT", chain})
     return hit.rule if hit and hit.target == "ACCEPT" else ""
 
 
-def _walk(filters: Table, chain: str, packet: Packet, depth: int, ends: Collection[str]) -> _Hit | None:
-    """The first rule that sends the packet to one of the ends, None for the end of the chain."""
+def _walk(
+    filters: Table, chain: str, packet: Packet, depth: int, ends: Collection[str], may_end: Collection[str] = ()
+) -> _Hit | None:
+    """The first rule that sends the packet to one of the ends, None for the end of the chain.
+
+    A rule to one of `may_end` ends the walk also where nobody can say whether it matches.
+    """
     for rule in filters.chain(chain) if depth else ():
-        target = _target(rule)
-        if target is None or not _matches(rule, packet):
+        target, is_match = _target(rule), _is_match(rule, packet)
+        if target is None or not (is_match or (is_match is None and target in may_end)):
             continue
-        if target in ends:
+        if target in ends or is_match is None:
             return _Hit(target, f"{chain}: {' '.join(rule.tokens)}")
         if target == "RETURN":
             return None
-        hit = _walk(filters, target, packet, depth - 1, ends)
+        hit = _walk(filters, target, packet, depth - 1, ends, may_end)
         if hit is not None:
             return hit
     return None
@@ -81,24 +87,34 @@ def _target(rule: Rule) -> str | None:
     return next((tokens[at + 1] for at, word in enumerate(tokens[:-1]) if word in {"-j", "-g"}), None)
 
 
-def _matches(rule: Rule, packet: Packet) -> bool:
-    return all(_is_met(option, value, packet) is (not is_not) for is_not, option, value in _conditions(rule))
+def _is_match(rule: Rule, packet: Packet) -> bool | None:
+    """Whether all its conditions are met; None where that hangs on one that is not understood."""
+    is_met = [
+        None if said is None else said is not is_not
+        for is_not, option, value in _conditions(rule)
+        for said in (_is_met(option, value, packet),)
+    ]
+    return False if False in is_met else None if None in is_met else True
 
 
 def _is_met(option: str, value: str, packet: Packet) -> bool | None:  # noqa: PLR0911 - a table
-    """Whether a condition is met; None, which equals neither, where it is not understood."""
+    """Whether a condition is met; None where it is not understood."""
     match option:
         case "-p":
             return value in {packet.protocol, "all"}
         case "-s":
             return any(packet.source in net for net in nets(value))
+        case "-d" if packet.destination:
+            return any(packet.destination in net for net in nets(value))
+        case "--dst-type":
+            return "LOCAL" in value.split(",")  # all in INPUT is for this machine
         case "-i":
             return is_interface(packet.interface, value)
         case "--dport" | "--dports":
             return any(_covers(part, packet.port) for part in value.split(","))
         case "--ctstate" | "--state":
             return "NEW" in value.split(",")
-        case "-m" if value in {"tcp", "udp", "multiport", "conntrack", "state", "comment"}:
+        case "-m" if value in {"tcp", "udp", "multiport", "conntrack", "state", "comment", "addrtype"}:
             return True
         case "--comment" | "--reject-with":
             return True

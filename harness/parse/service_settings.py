@@ -16,7 +16,7 @@ OF_CONTAINER = {
     "user": "User", "working_dir": "Dir", "hostname": "Hostname", "read_only": "ReadOnly", "stop_signal": "StopSignal",
     "tty": "TTY", "healthcheck": "Healthcheck", "extra_hosts": "Hosts", "secrets": "Secrets", "configs": "Configs",
     "cap_add": "CapabilityAdd", "cap_drop": "CapabilityDrop", "sysctls": "Sysctls", "ulimits": "Ulimits",
-    "init": "Init",
+    "init": "Init", "group_add": "Groups",
 }  # fmt: skip
 OF_DNS = {"dns": "Nameservers", "dns_search": "Search", "dns_opt": "Options"}
 SECOND = 1_000_000_000

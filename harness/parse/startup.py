@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,16 @@ DROP_IN = re.compile(r"(.*\.service)\.d/[^/]*\.conf")
 CRON_NAME = re.compile(r"[A-Za-z0-9_-]+")
 CONTINUED = re.compile(r"\\\r?\n")
 PATH = re.compile(r"(?<![^\s'\"=(;&|])(~?/[A-Za-z0-9_./+-]*[A-Za-z0-9_+-])")
+EXIT = re.compile(r"exit\b")  # in the first column it is in no `if`
 # For cron the first % ends the command; what follows is the program's input (crontab(5)).
 INPUT = re.compile(r"(?<!\\)%.*")
 # Where another command of a line begins, as far as that can be told without a shell.
 NEXT = re.compile(r"[;&|(){}]+|\b(?:then|else|do)\b")
-ASIDE = re.compile(r"\w+=\S*|-\S*|!|sudo|exec|nohup|setsid|command|env|nice|ionice|time|if|while|until")
+# What may stand before a program's name; some options of sudo, nice and ionice have a word of their own behind them.
+ASIDE = re.compile(
+    r"\s*(?:(?:-[ugU]\s+\S+|-[nc]\s+-?\d+|timeout\s+(?:-\S+\s+)*[\d.]+[smhd]?"
+    r"|\w+=\S*|-\S*|!|sudo|exec|nohup|setsid|command|env|nice|ionice|time|if|while|until)\s+)*"
+)
 # Programs that do something else with a file that they are given than run it.
 IDLE = frozenset({
     "[", "[[", "test", "chmod", "chown", "chgrp", "touch", "ls", "stat", "file", "cat", "head", "tail", "grep", "sed",
@@ -44,7 +50,7 @@ def commands(path: str, text: str) -> tuple[str, ...]:
     if path.endswith(".service"):
         return _executed(_matches(EXEC_START, lines))
     if path == "/etc/rc.local":
-        return tuple(line.strip() for line in lines if line.strip())
+        return tuple(line.strip() for line in takewhile(lambda line: not EXIT.match(line), lines) if line.strip())
     found = [INPUT.sub("", command).strip() for command in _matches(AT_REBOOT, lines)]
     if not path.startswith(CRONTABS):
         found = [rest for command in found for rest in command.split(None, 1)[1:]]  # the user comes first
@@ -62,9 +68,15 @@ def with_drop_ins(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_run(path: str, mode: int) -> bool:
-    """Whether a file of `PATTERNS` counts at all: cron reads no name with a dot, and rc.local must be executable."""
+    """Whether a file of `PATTERNS` counts at all.
+
+    Cron reads no name with a dot, nor what is left of an edit (tmp.Ab12cd, which is nobody's); rc.local must be
+    executable.
+    """
     if path == "/etc/rc.local":
         return bool(mode & 0o111)
+    if path.startswith(CRONTABS):
+        return not PurePosixPath(path).name.startswith("tmp.")
     return not path.startswith("/etc/cron.d/") or CRON_NAME.fullmatch(PurePosixPath(path).name) is not None
 
 
@@ -84,8 +96,8 @@ def starts(command: str, script: re.Pattern[str], nobody: Collection[str] = ()) 
 
 
 def _program(part: str) -> str:
-    words = (word for word in part.split() if not ASIDE.fullmatch(word))
-    return next(words, "").rpartition("/")[2]
+    words = ASIDE.sub("", part, count=1).split(maxsplit=1)
+    return words[0].rpartition("/")[2] if words else ""
 
 
 def scripts(command: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from harness.actions import Write
 from harness.fixes import install, start_now_and_at_boot
 from harness.model import Check
 from harness.node import File
-from harness.parse import startup, units
+from harness.parse import startup, units, units_shell
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps.boot_interpreters import observe_absent
@@ -54,7 +54,7 @@ def observe(node: NodeAccess) -> State:
     return State(
         scripts,
         {path: file for path, file in found.items() if path not in {*paths, PROGRAM, UNIT}},
-        units.units(node.ask(units.command(CRON), CRON, root=True))[CRON],
+        units.units(node.ask(units_shell.command(CRON), CRON, root=True))[CRON],
         {path: found[path] for path in (PROGRAM, UNIT) if path in found},
         absent=observe_absent(node, scripts.values()),
     )

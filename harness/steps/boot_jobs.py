@@ -49,20 +49,22 @@ def judge_jobs(name: str, starters: Mapping[str, File], cluster: Cluster) -> Ite
 
 def _judge_file(name: str, file: File, mended: tuple[Action, ...], cluster: Cluster) -> Iterator[Check]:
     user = cluster.os.user
-    who, told = f"the crontab of {user}", _variables(_above(file.content, cluster))
+    who, told = f"the crontab of {user}", _environments(file.content, cluster)
     yield expect(
         name, f"cron understands {who}", want="yes", seen=_complaint(file.content),
         by_hand="mend that line by `crontab -e`: because of it cron runs no job of this crontab at all",
     )  # fmt: skip
     # By the last part of the path; where the file does not say it, cron has places and a shell of its own (crontab(5)).
-    shell, places = told.get("SHELL", "/bin/sh").rpartition("/")[2], told.get("PATH", "/usr/bin:/bin").split(":")
+    shells = [one.get("SHELL", "/bin/sh").rpartition("/")[2] for one in told]
+    paths = [one.get("PATH", "/usr/bin:/bin") for one in told]
     yield expect(
-        name, f"{who} runs its jobs by a shell", want="yes", seen="yes" if shell in SHELLS else f"no: SHELL is {shell}",
+        name, f"{who} runs its jobs by a shell", want="yes",
+        seen=next((f"no: SHELL is {shell}" for shell in shells if shell not in SHELLS), "yes"),
         by_hand="take the line SHELL= away by `crontab -e`",
     )  # fmt: skip
     yield expect(
         name, f"the jobs of {who} find their programs", want="yes",
-        seen="yes" if PROGRAMS & {place.rstrip("/") for place in places} else f"no: PATH is {':'.join(places)}",
+        seen=next((f"no: PATH is {path}" for path in paths if not _has_programs(path)), "yes"),
         by_hand="add :/usr/bin:/bin to the line PATH= by `crontab -e`, or take it away: a listener needs cat",
     )  # fmt: skip
     is_ended = _ended(file.content) == file.content
@@ -86,9 +88,11 @@ def starters_of(script: str, starters: Mapping[str, File], user: str) -> list[st
 
     Only the name counts: the way to it may be written with ~, $HOME or `cd`.
     """
-    named = re.compile(rf"(?<![\w.-]){re.escape(_short(script))}(?![\w.\0-])")
+    named = _named(script)
     found = []
     for path, file in starters.items():
+        if not startup.is_run(path, file.mode):
+            continue
         # A CR before the line's end would be lost as white space, but for cron it belongs to the command.
         text = file.content.decode(errors="replace").replace("\r", "\0")
         nobody = {user, "root"} if path.startswith(startup.CRONTABS) else set()
@@ -98,6 +102,10 @@ def starters_of(script: str, starters: Mapping[str, File], user: str) -> list[st
             others = [one for one in startup.scripts(command) if one.endswith(f"/{_short(script)}") and one != script]
             found.append(f"{path} with {others[0]}" if others else path)
     return found
+
+
+def _named(script: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.-]){re.escape(_short(script))}(?![\w.\0-])")
 
 
 def _short(script: str) -> str:
@@ -133,18 +141,19 @@ def _complaint(content: bytes) -> str:
     return "yes"
 
 
-def _above(content: bytes, cluster: Cluster) -> bytes:
-    """What stands above the first line that names a start script: cron sets variables for what is below them."""
-    lines, names = content.split(b"\n"), [_short(script_of(pipe, cluster)).encode() for pipe in PIPES]
-    first = (at for at, line in enumerate(lines) if any(name in line for name in names))
-    return b"\n".join(lines[: next(first, len(lines))])
+def _has_programs(path: str) -> bool:
+    return bool(PROGRAMS & {place.rstrip("/") for place in path.split(":")})
 
 
-def _variables(content: bytes) -> dict[str, str]:
+def _environments(content: bytes, cluster: Cluster) -> list[dict[str, str]]:
+    """The variables of each job that starts a script; where none does, those of one that were added at the end."""
     try:
-        return crontab.variables(content.decode(errors="replace"))
+        jobs = crontab.environments(content.decode(errors="replace"))
     except ObservationError:
-        return {}  # said above: nothing of it runs
+        return [{}]  # said above: nothing of it runs
+    names = [_named(script_of(pipe, cluster)) for pipe in PIPES]
+    ours = [told for job, told in jobs if job and any(startup.starts(job.command, name) for name in names)]
+    return ours or [jobs[-1][1]]
 
 
 def _ended(content: bytes) -> bytes:

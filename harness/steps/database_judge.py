@@ -57,10 +57,11 @@ def judge_server(name: str, server: Server, cluster: Cluster) -> Iterator[Check]
 def _judge_writes(name: str, server: Server, content: Content) -> Check:
     """Root may write all the same, so nobody else would say so: the site shows its pages, and keeps nothing."""
     fix = (AllowWrites(name, server.container, "let the site write again"),) if server.asks_read_only is False else ()
+    why = "its own settings seem to ask for that" if server.asks_read_only else "its own settings may ask for that"
     return expect(
         name, "database takes writes", want="yes", seen="no: it is read-only" if content.is_read_only else "yes",
-        fix=fix, by_hand="its own settings seem to ask for that: take read_only out of them (my.cnf, the service's "
-        "command, `RESET PERSIST read_only`), then `SET GLOBAL read_only = 0` as root",
+        fix=fix, by_hand=f"{why}: take read_only out of them (my.cnf, the service's command, "
+        "`RESET PERSIST read_only`), then `SET GLOBAL read_only = 0` as root",
     )  # fmt: skip
 
 

@@ -20,10 +20,14 @@ LIMIT = 28.0
 COMMAND = " ".join(["%s"] * len(mysql.argv("", 0, LIMIT)))
 LOG = "docker logs --tail 200 %s 2>&1"
 READ = "docker exec %s cat -- %s"
-# What its own settings and its command line ask for at each start; `SET PERSIST` keeps it in a file of the data.
+# What its own settings and its command line ask for at each start; `SET PERSIST` keeps it in a file of the data. Only
+# MariaDB's program knows by itself which groups of the settings its server reads.
 ASKED = "docker exec %s sh -c %s ask %s"
 ASK_SETTINGS = """
-said=$(my_print_defaults --mysqld && tr '\\0' '\\n' < /proc/1/cmdline) || exit
+groups="mysqld server mysqld-${MYSQL_MAJOR:-5.7}"
+said=$(my_print_defaults --mysqld 2>/dev/null || my_print_defaults $groups) || exit
+said="$said
+$(tr '\\0' '\\n' < /proc/1/cmdline)" || exit
 ! echo "$said" | grep -Eiq '^--(super[-_])?read[-_]only(=(1|on|true))?$' || { echo yes; exit; }
 ! grep -q read_only "$1/mysqld-auto.cnf" 2>/dev/null || { echo yes; exit; }
 echo no

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.model import Check
 from harness.node import File
-from harness.parse import daemon_json, dockerd_log, dockerd_options, units
+from harness.parse import daemon_json, dockerd_log, dockerd_options, units, units_shell
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import engine_fixes as fixes
@@ -68,7 +68,7 @@ class State:
 def observe(node: NodeAccess) -> State:
     """Ask systemd, the file system, and the engine itself only where it runs: who dials would start it."""
     node.wait(PATIENCE, "Docker to start", STARTED)
-    found = units.units(node.ask(units.command(*NEEDED, need_each_other=True), *NEEDED, root=True))
+    found = units.units(node.ask(units_shell.command(*NEEDED, need_each_other=True), *NEEDED, root=True))
     # Masked, refused, or under a condition that does not hold, what the service requires keeps it from the next start.
     is_kept_off = any(found[name].is_masked for name in REQUIRED)
     unmet = tuple(dict.fromkeys(one for name in NEEDED for one in found[name].unmet))

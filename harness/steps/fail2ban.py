@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.node import File
-from harness.parse import ip, units
+from harness.parse import ip, units, units_shell
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import fail2ban_fixes as fixes
@@ -55,7 +55,7 @@ def observe(node: NodeAccess) -> State:
     """Ask systemd, the firewall, the running server, and the files by way of fail2ban itself."""
     rules, routes = node.ask(FIREWALL, root=True).split(MARK)
     state = State(
-        units.units(node.ask(units.command(UNIT, SYSLOG), UNIT, SYSLOG, root=True)),
+        units.units(node.ask(units_shell.command(UNIT, SYSLOG), UNIT, SYSLOG, root=True)),
         node.files(SITE, IGNORE_SITE, SERVER_SITE, SYSLOG_SITE),
         tuple(path for path in (AUTH_LOG, OWN_LOG) if node.test("test -f %s", path, root=True)),
         node.test(HAS_RULE, f"^[^#]*auth.*{AUTH_LOG}", root=True),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ObservationError
 from harness.parse import fail2ban as words
-from harness.parse.ban_orders import PROPERTIES
+from harness.parse.ban_orders import FOLLOWED, PROPERTIES
 from harness.steps.fail2ban_knock import Heard, knock
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ Orders = dict[str, dict[str, str]]
 class Settings:
     """One jail, as the server runs it or as the files would set it; times in seconds.
 
-    `logs` is empty where the jail reads the journal; `ports` are those of its first action. `orders` are what each
-    action is told: its name, then the property, like actionban, then a text.
+    `logs` is empty where the jail reads the journal; `ports` are those of its first action that has any. `orders` are
+    what each action is told: its name, then the property, like actionban, then a text.
     """
 
     maxretry: int
@@ -110,10 +110,7 @@ def why_not(node: NodeAccess, heard: Heard) -> str:
 
 
 def _ask_match(node: NodeAccess) -> tuple[str, ...]:
-    said = _talk(node, ("get sshd journalmatch",))
-    if not said:
-        raise ObservationError(f"{node.name}: fail2ban's server answered, and then no more")
-    return words.journal_match(said[0])
+    return words.journal_match(_talk_on(node, ("get sshd journalmatch",))[0])
 
 
 def ask_server(node: NodeAccess) -> Server | None:
@@ -150,11 +147,10 @@ def _ask_more(
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, Orders]]:
     """Whom each jail bans, and what the actions of each documented one are told: who they are is known only now."""
     status = [f"status {jail}" for jail in jails]
-    places = [(jail, action, what) for jail, names in actions.items() for action in names for what in PROPERTIES]
-    questions = (*status, *(f"get {jail} action {action} {what}" for jail, action, what in places))
-    said = _talk(node, questions)
-    if len(said) < len(questions):
-        raise ObservationError(f"{node.name}: fail2ban's server answered, and then no more")
+    named = [(jail, action) for jail, names in actions.items() for action in names]
+    has = _properties(node, [(jail, action) for jail, action in named if action not in FOLLOWED])
+    places = [(*one, what) for one in named for what in PROPERTIES if one not in has or what in has[one]]
+    said = _talk_on(node, (*status, *(f"get {jail} action {action} {what}" for jail, action, what in places)))
     bans = {jail: words.jail(answer).banned for jail, answer in zip(jails, said, strict=False)}
     orders: dict[str, Orders] = {jail: {action: {} for action in names} for jail, names in actions.items()}
     for (jail, action, what), answer in zip(places, said[len(status) :], strict=True):
@@ -163,11 +159,25 @@ def _ask_more(
     return bans, orders
 
 
+def _properties(node: NodeAccess, named: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What each action of a jail can be asked for: a question for anything else is an error in the server's log."""
+    said = _talk_on(node, [f"get {jail} actionproperties {action}" for jail, action in named])
+    return dict(zip(named, map(words.properties, said), strict=True))
+
+
+def _talk_on(node: NodeAccess, questions: Sequence[str]) -> tuple[str, ...]:
+    said = _talk(node, questions)
+    if len(said) < len(questions):
+        raise ObservationError(f"{node.name}: fail2ban's server answered, and then no more")
+    return said
+
+
 def _settings(jail: str, answers: dict[str, str], actions: tuple[str, ...], orders: Orders) -> Settings:
     maxretry, bantime, findtime = (
         words.number(answers[f"get {jail} {name}"]) for name in ("maxretry", "bantime", "findtime")
     )
-    ports = _plain(words.ports(orders[actions[0]].get("port", ""))) if actions else ""
+    # Mail, which may come first, goes to no port.
+    ports = next((_plain(words.ports(orders[action]["port"])) for action in actions if "port" in orders[action]), "")
     return Settings(
         maxretry, bantime, findtime, actions, ports, words.log_paths(answers[f"get {jail} logpath"]), orders
     )

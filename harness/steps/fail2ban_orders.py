@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from harness.steps.fail2ban_look import Server, Settings
 
 STRANGER, OTHER = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")  # nobody's (RFC 5737)
-# The package's actions that put one rule of iptables for each address. The orders of all others are not understood.
-FOLLOWED = {"iptables", "iptables-multiport", "iptables-allports", "iptables-new"}
 BY_HAND = (
     "`sudo fail2ban-client -d | grep \"'action'\"` has its orders: take what changes them out of "
     "/etc/fail2ban/action.d/*.local and jail.d/*.local, then `sudo fail2ban-client reload --restart`"
@@ -49,7 +47,7 @@ def judge_orders(
 
 def _hindrance(settings: Settings, exits: Collection[str]) -> str:
     """Why no action of the jail bans; empty where one does, or may well do so."""
-    followed = [action for action in settings.actions if action in FOLLOWED]
+    followed = [action for action in settings.actions if action in ban_orders.FOLLOWED]
     found = [_fault(settings, action, exits) for action in followed]
     found = found or [_muteness(settings, action) for action in settings.actions]
     return "" if "" in found else "; ".join(found)

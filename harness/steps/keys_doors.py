@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from harness.node import NodeAccess
     from harness.parse.tcp_wrappers import Rule
 
-# The unit of Debian starts it with the options of this file, and they overrule the configuration.
+# The unit of Debian starts it with the options of this file, and they overrule the configuration. Quotes around them
+# all go first; of those within xargs makes words, as systemd does.
 OPTIONS = (
     "o=$(sed -n 's/^[[:space:]]*SSHD_OPTS=//p' /etc/default/ssh 2>/dev/null | tail -n 1"
-    # Quotes within are for a shell to read: such options are left out.
-    """ | sed 's/^\\(["\\x27]\\)\\(.*\\)\\1[[:space:]]*$/\\2/; /["\\x27]/d')"""
+    """ | sed 's/^\\(["\\x27]\\)\\(.*\\)\\1[[:space:]]*$/\\2/')"""
 )
 # Without the address and port that are come to, a Match block on these would count as not met.
-ASK = f"{OPTIONS} && sshd -T $o -C user=%s -C host=%s -C addr=%s -C laddr=%s -C lport=22"
+SAY = "xargs sshd -T -C user=%s -C host=%s -C addr=%s -C laddr=%s -C lport=22"
+ASK = f"""{OPTIONS} && printf '%%s' "$o" | {SAY}"""
 NEXT = "--"
 SSH = 22
 # Debian's sshd is linked with libwrap; since OpenSSH 9.8 a part of it asks.

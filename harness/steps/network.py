@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.actions import Run
 from harness.model import Check
-from harness.parse import ip, pings, sysctl, units
+from harness.parse import ip, pings, sysctl, units, units_shell
 from harness.step import LookFrom, expect
 from harness.steps.network_boot import TOOLS, AtBoot, Wish, judge_boot, observe_boot
 from harness.steps.network_gateway import (
@@ -52,7 +52,7 @@ class State:
 def observe(node: NodeAccess) -> State:
     """Ask iproute2, ping everybody, and read the network configuration files."""
     asked = (*TOOLS, *(OF_THE_GATEWAY if node.is_controller else ()))
-    seen = units.units(node.ask(units.command(*asked), *asked, root=True))
+    seen = units.units(node.ask(units_shell.command(*asked), *asked, root=True))
     enabled = tuple(name for name, unit in seen.items() if unit.starts_at_boot)
     routes = ip.routes(node.ask("ip -j -4 route"))
     others = [str(node.cluster.address(name)) for name in node.cluster.names if name != node.name]

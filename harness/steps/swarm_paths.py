@@ -85,7 +85,7 @@ def _refusals(name: str, rules: str, wanted: Iterable[str], peers: Iterable[str]
     interface = cluster.controller.bridge if name == cluster.controller.name else cluster.node(name).interface
     for peer in peers:
         for port, protocol in (each.split("/") for each in wanted):
-            packet = Packet(cluster.address(peer), protocol, int(port), interface)
+            packet = Packet(cluster.address(peer), protocol, int(port), interface, cluster.address(name))
             found = refusal(filters, packet)
             if found:
                 yield f"{found} (from {peer})" if "-s" in found else found

@@ -9,7 +9,7 @@ from harness.actions import Run
 from harness.errors import ObservationError
 from harness.fixes import start_now_and_at_boot
 from harness.model import Check
-from harness.parse import cgroups, disk, os_release, units
+from harness.parse import cgroups, disk, os_release, units, units_shell
 from harness.parse.clock import Reading
 from harness.parse.excerpt import excerpt
 from harness.step import LookFrom, expect
@@ -68,7 +68,7 @@ def observe(node: NodeAccess) -> State:
     if RELEASE not in files:
         raise ObservationError(f"{node.name}: {RELEASE} is not there")
     live, architecture, word_size, medium = _machine(node.ask(MACHINE))
-    ssh = units.units(node.ask(units.command(SSH, SSH_SOCKET, and_target=True), SSH, SSH_SOCKET, root=True))
+    ssh = units.units(node.ask(units_shell.command(SSH, SSH_SOCKET, and_target=True), SSH, SSH_SOCKET, root=True))
     return State(
         Name(live, files.get(PATH), files.get(HOSTS)),
         os_release.release(files[RELEASE].content.decode(errors="replace")),

@@ -10,7 +10,7 @@ from harness.actions import Run, Write
 from harness.errors import ObservationError
 from harness.model import Check
 from harness.node import File
-from harness.parse import oneshot, startup, units
+from harness.parse import oneshot, startup, units, units_shell
 from harness.parse.oneshot import OneShot
 from harness.step import expect
 
@@ -129,7 +129,7 @@ def _started(node: NodeAccess, starters: list[Starter]) -> tuple[Starter, ...]:
     """Those that the next boot will really start: by a unit that it starts, their own or cron's. Ours comes first."""
     names = sorted({one.unit for one in starters if one.unit})
     asked = (*names, *((CRON,) if any(startup.needs_cron(one.path) for one in starters) else ()))
-    known = units.units(node.ask(units.command(*asked), *asked, root=True)) if asked else {}
+    known = units.units(node.ask(units_shell.command(*asked), *asked, root=True)) if asked else {}
     started = {unit for unit, seen in known.items() if seen.starts_at_boot}
     found = [one for one in starters if (one.unit or (CRON if startup.needs_cron(one.path) else "")) in {"", *started}]
     return tuple(sorted(found, key=lambda one: (one.unit != UNIT, not one.unit, one.path)))
