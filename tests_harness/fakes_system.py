@@ -32,6 +32,13 @@ FILES = {
 AT_BOOT = AtBoot((OURS,), FILES, RAN, is_new=False)
 
 
+# As Debian has them: folders, a device, and files.
+BASE = {
+    **dict.fromkeys(("/", "/etc", "/home"), 0o040755), "/tmp": 0o041777, "/var/tmp": 0o041777,
+    "/dev/null": 0o020666, **dict.fromkeys(("/etc/passwd", "/etc/group"), 0o100644),
+}  # fmt: skip
+
+
 def own_name(name: str) -> Name:
     """A machine that knows itself."""
     file, lines = File(f"{name}\n".encode(), 0o644, "root:root"), OWN_LINES.format(name).encode()
@@ -43,7 +50,7 @@ def good_machine(name: str) -> system.State:
     return system.State(
         own_name(name), Release("raspbian", "bullseye"), "armhf", 32, PI, RUNS, ABSENT, Reading(100, 50),
         is_writable=True, medium=system.LASTING, space=Space(16_000_000_000, 9_000_000_000, 900_000, 800_000),
-        counts_memory=True,
+        counts_memory=True, base=BASE,
     )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ class Machine:
         self.says()
         self.write("state", "loaded")
         self.write("asked", "")
-        for name, text in (("bin/systemctl", SYSTEMCTL), ("bin/systemd-analyze", ANALYZE)):
+        for name, text in (("bin/systemctl", SYSTEMCTL), ("bin/systemd-analyze", ANALYZE), ("bin/true", "")):
             self.write(name, text).chmod(0o755)
         for unit in (ONE, TWO):
             self.write(f"lib/systemd/system/{unit}", PACKAGE)
@@ -253,6 +253,16 @@ def test_what_is_missing_of_its_commands_counts_where_it_starts(machine: Machine
     machine.says(said.format(ONE, "StartPre") + said.format(TWO, "StopPost"), 1)
     found = machine.ask()
     assert found[ONE].at_boot.startswith("no: systemd refuses it: Command /bin/StartPre is not executable")
+    assert found[TWO] == GOOD
+
+
+@pytest.mark.parametrize(("prefix", "asked"), [("", 1), ("@", 1), ("-", 0)])
+def test_a_program_that_is_gone_is_asked_about(machine: Machine, prefix: str, asked: int) -> None:
+    machine.write(f"lib/systemd/system/{ONE}", f"[Service]\nExecStart={prefix}/bin/gone -f\n")
+    machine.says(f"{ONE}: Command /bin/gone is not executable: No such file or directory\n", 1)
+    found = machine.ask()
+    assert len(machine.asked) == asked
+    assert found[ONE].starts_at_boot is not bool(asked)
     assert found[TWO] == GOOD
 
 

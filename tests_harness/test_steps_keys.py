@@ -128,6 +128,14 @@ def test_a_file_is_written_once_and_from_what_was_seen(name: str, changes: dict[
     assert bool(writes) is any("write" in kind for kinds in differing.values() for kind in kinds)
 
 
+def test_a_pair_that_two_machines_have_is_named_on_both() -> None:
+    found = damaged("p1", pairs=(pair("p2"),))
+    shared = [check for check in judge(found) if check.aspect == "key pair is its own" and not check.holds]
+    assert [(check.node, check.seen, check.fix) for check in shared] == [
+        ("p1", "no: p2 has it, too", ()), ("p2", "no: p1 has it, too", ()),
+    ]  # fmt: skip
+
+
 def test_an_rsa_pair_is_as_documented_and_ed25519_only_advice() -> None:
     rsa = pair("p1", "id_rsa", "ssh-rsa")
     seen = damaged("p1", pairs=(rsa,))

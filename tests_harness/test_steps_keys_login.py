@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from harness.node import NodeAccess
 from harness.parse import authorized_keys, known_hosts, tcp_wrappers
 from harness.steps import keys
 from harness.steps.keys_doors import Sshd, look_at_sshd
-from harness.steps.keys_login import command, log_in
+from harness.steps.keys_login import NOT_TRIED, command, log_in
 from harness.steps.keys_state import Login
 from tests_harness.fakes_keys import (
     CLUSTER,
@@ -52,6 +53,7 @@ class LocalHost:
 
 
 SCRIPT = """
+if [ "$1" = -G ]; then [ "$2" = pi4 ] && echo user dev || echo user pi; echo port 22; exit; fi
 eval "name=\\${$(($# - 1))}"; echo "$@" >> "$(dirname "$0")/asked"
 case $name in
     pi1) echo banner >&2; echo name=p1; echo 'bash: warning: setlocale: LC_ALL: cannot change locale' >&2;;
@@ -62,7 +64,7 @@ esac
 
 
 def test_each_login_is_one_attempt_that_asks_and_learns_nothing(tmp_path: Path) -> None:
-    found = log_in(_access(HUB, LocalHost(tmp_path, SCRIPT)), ("pi1", "pi2", "pi3"))
+    found = log_in(_access(HUB, LocalHost(tmp_path, SCRIPT)), "pi", ("pi1", "pi2", "pi3"))
     assert found == {"pi1": Login(0, "p1"), "pi2": Login(255, "Permission denied"), "pi3": Login(0, "")}
     asked = (tmp_path / "asked").read_text().splitlines()
     assert len(asked) == 3
@@ -71,8 +73,18 @@ def test_each_login_is_one_attempt_that_asks_and_learns_nothing(tmp_path: Path) 
         assert all(option in one for one in asked)
 
 
+def test_nobody_logs_in_as_somebody_else(tmp_path: Path) -> None:
+    """`Invalid user dev` is a line that fail2ban counts: five looks would be a ban of a machine of the cluster."""
+    found = log_in(_access(HUB, LocalHost(tmp_path, SCRIPT)), "pi", ("pi4",))
+    assert (found["pi4"].code, found["pi4"].words.rpartition(" ")[2]) == (NOT_TRIED, "dev")
+    assert not (tmp_path / "asked").exists()
+    state = replace(good_keys()["p4"], logins={HUB: found["pi4"]})
+    differing = {check.aspect: check for check in keys.judge(good_keys() | {"p4": state}, CLUSTER) if not check.holds}
+    assert differing[f"`ssh {HUB} hostname` on p4"].seen.startswith("not tried: ~/.ssh/config here")
+
+
 def test_where_nothing_has_a_chance_nothing_is_asked() -> None:
-    assert log_in(_access(HUB), ()) == {}
+    assert log_in(_access(HUB), "pi", ()) == {}
     assert command(()) == "wait"
 
 

@@ -253,6 +253,10 @@ ADD, RM = "--label-add", "--label-rm"
             labelled(lambda one: replace(one, hostname="x"), "p2"),
             {"p2": [], "cnat": [(RM, "service", "id-p2")]}, id="not in the swarm",
         ),
+        pytest.param(
+            labelled(lambda one: replace(one, hostname="P2", address=str(CLUSTER.address("p2"))), "p2"),
+            {"p2": []}, id="under another name: its tasks are not taken from it",
+        ),
     ],
 )  # fmt: skip
 def test_each_label_stands_where_the_runbook_says_and_nowhere_else(

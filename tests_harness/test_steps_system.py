@@ -75,6 +75,24 @@ def account(**changes: object) -> system.State:
     return replace(GOOD, user=replace(PI, **changes))  # type: ignore[arg-type]
 
 
+def based(path: str, mode: int | None) -> system.State:
+    """p1 where one of the paths that every program takes for granted has another mode, or is not there."""
+    base = {one: known for one, known in GOOD.base.items() if one != path}
+    return replace(GOOD, base=base if mode is None else base | {path: mode})
+
+
+def test_rights_that_everybody_needs_are_added_and_what_is_no_device_is_left_to_a_person() -> None:
+    def mended(path: str, mode: int | None) -> list[tuple[str, ...]]:
+        found = [check for check in judge(good_system() | {"p1": based(path, mode)}) if not check.holds]
+        return [action.argv for check in found for action in check.fix if isinstance(action, Run)]
+
+    assert mended("/tmp", 0o040755) == [("chmod", "a+rwx,+t", "--", "/tmp")]
+    assert mended("/etc/group", 0o100640) == [("chmod", "o+r", "--", "/etc/group")]
+    assert mended("/dev/null", 0o020600) == [("chmod", "a+rw", "--", "/dev/null")]
+    assert mended("/dev/null", 0o100666) == []
+    assert mended("/home", None) == []
+
+
 def test_a_good_cluster_holds_on_every_machine() -> None:
     checks = judge(good_system())
     assert [check for check in checks if not check.holds] == []
@@ -104,6 +122,12 @@ def test_a_good_cluster_holds_on_every_machine() -> None:
         pytest.param(replace(GOOD, architecture="arm64"), {"architecture of the programs"}, id="64-bit programs"),
         pytest.param(replace(GOOD, word_size=64), {"word size of the programs"}, id="64 bits"),
         pytest.param(replace(GOOD, user=None), {"user pi"}, id="no user"),
+        pytest.param(based("/home", 0o040700), {"everybody may use /home"}, id="nobody gets to his home"),
+        pytest.param(based("/tmp", 0o040777), {"everybody may use /tmp"}, id="anybody may remove in /tmp"),
+        pytest.param(based("/etc/passwd", 0o100600), {"everybody may use /etc/passwd"}, id="users are a secret"),
+        pytest.param(based("/home", 0o040711), set(), id="home may be entered, and not listed"),
+        pytest.param(based("/dev/null", 0o100644), {"everybody may use /dev/null"}, id="a file for a device"),
+        pytest.param(based("/var/tmp", None), {"everybody may use /var/tmp"}, id="no such folder"),
         pytest.param(account(groups=("pi", "adm")), {"pi is in group sudo"}, id="not in the group"),
         pytest.param(account(home_owner=None), {"pi owns his home"}, id="no home"),
         pytest.param(account(home_owner=0), {"pi owns his home"}, id="root's home"),

@@ -47,7 +47,7 @@ END { for (i = 1; i <= count; i++) if (!open || kept[i] !~ /=[[:space:]]*[|]/) p
 # alias is left is enabled for systemctl, but nothing wants it. Conditions are put to systemd's own judge, only where
 # there are any, because that takes a Pi its time; those about what is gone at the next boot cannot be judged before it.
 # Nor is there another judge of whether systemd accepts a unit: it is asked, once for all, where somebody wrote below
-# /etc, or where it has refused one already. `root` is for tests.
+# /etc, where it has refused one already, or where a program is gone. `root` is for tests.
 SCRIPT = """\
 root= tops='{tops}' each={each}
 set -- {units}
@@ -83,6 +83,10 @@ in_files() {{
     done
   }} | awk -F/ -v words="$1" -v section="$2" '{read}'
 }}
+lacks_program() {{
+  in_files ExecStart '' "$1" | sed -n 's/^[^=]*=[[:space:]]*[@:+!|]*\\(\\/[^[:space:]]*\\).*/\\1/p' |
+    while read -r program; do [ -x "$root$program" ] || {{ echo yes; break; }}; done
+}}
 conditions() {{
   found=$(in_files 'Condition|Assert' Unit "$1" | awk '{lasting}')
   while [ -n "$found" ]; do
@@ -109,7 +113,7 @@ for unit; do
   [ -s "$file" ] || {{ printf '\\nMasked=%%s\\n' "$unit"; continue; }}
   is_wanted "$unit" || {{ printf '\\nUnwanted=%%s\\n' "$unit"; [ "$each" ] || continue; }}
   conditions "$unit"
-  [ -z "$refused" ] && ! is_changed "$unit" || set -- "$@" "$unit"
+  [ -z "$refused" ] && ! is_changed "$unit" && [ -z "$(lacks_program "$unit")" ] || set -- "$@" "$unit"
 done
 [ $# = 0 ] || verify "$@"
 """

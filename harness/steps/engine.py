@@ -36,7 +36,7 @@ while :; do
 done
 echo "it is $state${job:+, and systemd has job $job for it}"
 """
-HAS_COMMAND = "if command -v docker >/dev/null; then echo yes; else echo no; fi"
+HAS_COMMAND = 'if [ "$(command -v docker)" ]; then echo yes; else echo no; fi'
 # A kernel whose modules went away with its package cannot load those of Docker any more; one with all built in
 # has no list of modules, and needs none.
 MODULES = (

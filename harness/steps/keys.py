@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.errors import ObservationError
 from harness.step import LookFrom
 from harness.steps.keys_login import all_work, judge_logins, log_in, obstacle
-from harness.steps.keys_pair import judge_pairs
+from harness.steps.keys_pair import judge_own, judge_pairs
 from harness.steps.keys_sshd import judge_passwords, judge_sshd
 from harness.steps.keys_state import State, look
 from harness.steps.keys_trust import called, judge_authorized, judge_folder, judge_known, peers
@@ -37,7 +37,8 @@ def look_again(node: NodeAccess, seen: Mapping[str, State]) -> State:
         raise ObservationError(f"{node.name}: nobody knows how it gets on with {hub}, which gave no answer", via=hub)
     targets = [peer for peer in peers(node.name, node.cluster) if peer in seen]
     sure = [target for target in targets if not obstacle(node.name, target, seen, node.cluster)]
-    return replace(seen[node.name], logins=log_in(node, tuple(called(target, node.cluster) for target in sure)))
+    here, names = seen[node.name], tuple(called(target, node.cluster) for target in sure)
+    return replace(here, logins=log_in(node, here.user, names))
 
 
 def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
@@ -46,6 +47,7 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     for name, state in seen.items():
         yield from judge_folder(name, state)
         yield from judge_pairs(name, state)
+        yield judge_own(name, seen)
         yield from judge_sshd(name, state)
         yield from judge_authorized(name, seen, cluster)
         yield from judge_known(name, seen, cluster)

@@ -23,27 +23,31 @@ if TYPE_CHECKING:
 
 # One attempt each, all at once; no question is asked, nothing is learnt or written on the way. The answer has a mark,
 # because others speak as well: a banner, a shell that misses its locale, a login file. Where the login fails, the last
-# line is why.
+# line is why. A user whom the other machine may not have would be counted there: such a login is not tried.
 MARK = "name="
+NOT_TRIED = 254
 ONE = (
-    "{ said=$(ssh -o BatchMode=yes -o ConnectTimeout=5 -o ConnectionAttempts=1 -o StrictHostKeyChecking=yes "
+    "{ user=$(ssh -G %s 2>/dev/null </dev/null | sed -n 's/^user //p'); "
+    f'if [ "$user" ] && [ "$user" != %s ]; then code={NOT_TRIED}; '
+    'said="not tried: ~/.ssh/config here, or that of the system, has it log in as $user"; else '
+    "said=$(ssh -o BatchMode=yes -o ConnectTimeout=5 -o ConnectionAttempts=1 -o StrictHostKeyChecking=yes "
     "-o UpdateHostKeys=no -o PreferredAuthentications=publickey -o LogLevel=ERROR %s "
-    f"'hostname | sed s/^/{MARK}/' 2>&1 </dev/null); code=$?; "
+    f"'hostname | sed s/^/{MARK}/' 2>&1 </dev/null); code=$?; fi; "
     f'[ "$code" != 0 ] || said=$(printf %%s "$said" | sed -n s/^{MARK}//p); '
     'printf \'%%s %%s %%s\\n\' %s "$code" "$(printf %%s "$said" | tail -n 1)"; } & '
 )
 
 
 def command(names: tuple[str, ...]) -> str:
-    """Shell text for `NodeAccess.ask`, with two `%s` for each name."""
+    """Shell text for `NodeAccess.ask`, with four `%s` for each name: it, the user, and it twice again."""
     return f"{ONE * len(names)}wait"
 
 
-def log_in(node: NodeAccess, names: tuple[str, ...]) -> dict[str, Login]:
-    """Log in from this machine to each of these names, and ask for the host name there."""
+def log_in(node: NodeAccess, user: str, names: tuple[str, ...]) -> dict[str, Login]:
+    """Log in from this machine to each of these names as its own user is called, and ask for the host name there."""
     if not names:
         return {}
-    words = [word for name in names for word in (name, name)]
+    words = [word for name in names for word in (name, user, name, name)]
     lines = node.ask(command(names), *words).splitlines()
     found = {}
     for line in lines:
@@ -127,4 +131,4 @@ def _said(origin: str, target: str, seen: Mapping[str, State], cluster: Cluster)
         return f"not tried: {reason or 'nobody asked'}"
     if login.code == 0:
         return login.words or "a login, but no host name"
-    return f"exit {login.code}: {login.words}"
+    return login.words if login.code == NOT_TRIED else f"exit {login.code}: {login.words}"

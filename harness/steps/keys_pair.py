@@ -12,7 +12,7 @@ from harness.model import Check
 from harness.step import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from harness.steps.keys_state import Pair, State
 
@@ -46,6 +46,19 @@ def judge_pairs(name: str, state: State) -> Iterator[Check]:
     yield expect(
         name, "kind of key", want=KIND, seen=KIND if KIND in kinds else ", ".join(kinds) or "none", level="advice",
         fix=make, by_hand=f"take the passphrase off id_{KIND}: ssh-keygen -p",
+    )  # fmt: skip
+
+
+def judge_own(name: str, seen: Mapping[str, State]) -> Check:
+    """That no other machine has its key, as a copied card does: whoever takes one machine has taken both."""
+    mine = {key.blob for key in seen[name].own_keys.values()}
+    others = [
+        other for other, state in seen.items()
+        if other != name and not mine.isdisjoint(key.blob for key in state.own_keys.values())
+    ]  # fmt: skip
+    return expect(
+        name, "key pair is its own", want="yes", seen=f"no: {', '.join(others)} has it, too" if others else "yes",
+        by_hand="on all but one of them move ~/.ssh/id_* aside; `pytest --repair` makes a pair and hands it out",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.actions import Run
 from harness.model import Check
 from harness.step import LookFrom, expect
-from harness.steps.swarm_members import Member, list_members
+from harness.steps.swarm_members import READY, Member, list_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +40,13 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     members = seen[hub].members
     for name in cluster.names:
         yield _judge_label(name, [one for one in members if one.hostname == name], cluster)
-    yield _judge_strangers([one for one in members if one.hostname not in cluster.names], cluster)
+    yield _judge_strangers([one for one in members if not _is_ours(one, cluster)], cluster)
+
+
+def _is_ours(member: Member, cluster: Cluster) -> bool:
+    """By its name, or by its address: `swarm` says that a machine goes by another name there, and its tasks live on."""
+    is_here = member.address in {str(cluster.address(name)) for name in cluster.names}
+    return member.hostname in cluster.names or (member.state == READY and is_here)
 
 
 def _judge_label(name: str, entries: list[Member], cluster: Cluster) -> Check:

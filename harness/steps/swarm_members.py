@@ -50,7 +50,10 @@ PATIENCE, PATIENCE_OF_LIST = 10, 20
 
 @dataclass(frozen=True)
 class Member:
-    """One line of `docker node ls`; `advertised` ("address:port") and `reachability` are of managers, else empty."""
+    """One line of `docker node ls`; `advertised` ("address:port") and `reachability` are of managers, else empty.
+
+    `address` is where the manager last saw it; of a manager it may be 0.0.0.0.
+    """
 
     id: str
     hostname: str
@@ -61,6 +64,7 @@ class Member:
     is_leader: bool = False
     reachability: str = ""
     advertised: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def _member(entry: dict[str, Any], name: str) -> Member:
         return Member(
             entry["ID"], entry["Description"]["Hostname"], spec["Role"], spec["Availability"], status["State"],
             dict(spec.get("Labels") or {}), bool(manager.get("Leader")),
-            manager.get("Reachability", ""), manager.get("Addr", ""),
+            manager.get("Reachability", ""), manager.get("Addr", ""), status.get("Addr", ""),
         )  # fmt: skip
     except LookupError as error:
         raise ObservationError(f"{name}: an entry of Docker's list of nodes lacks {error}") from error

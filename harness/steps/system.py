@@ -13,6 +13,7 @@ from harness.parse import cgroups, disk, os_release, units, units_shell
 from harness.parse.clock import Reading
 from harness.parse.excerpt import excerpt
 from harness.step import LookFrom, expect
+from harness.steps.system_base import judge_base, observe_base
 from harness.steps.system_clock import judge_clocks
 from harness.steps.system_name import HOSTS, PATH, Name, judge_name
 from harness.steps.system_user import User, judge_user, observe_user
@@ -45,7 +46,8 @@ LEAST_FREE = 200_000_000
 class State:
     """One machine's name and system, its user, sshd, clock, and the room on its root file system.
 
-    `medium` is the word of the kernel's command line by which all is written to memory only, or "lasting".
+    `medium` is the word of the kernel's command line by which all is written to memory only, or "lasting"; `base` has
+    the modes of what every program takes for granted.
     """
 
     name: Name
@@ -60,6 +62,7 @@ class State:
     medium: str
     space: disk.Space
     counts_memory: bool
+    base: dict[str, int]
 
 
 def observe(node: NodeAccess) -> State:
@@ -82,6 +85,7 @@ def observe(node: NodeAccess) -> State:
         medium=medium,
         space=disk.space(node.ask(disk.COMMAND, "/")),
         counts_memory=cgroups.has_memory(node.ask(cgroups.COMMAND)),
+        base=observe_base(node),
         clock=node.clock(),
     )
 
@@ -98,6 +102,7 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
     for name, state in seen.items():
         yield from judge_name(name, state.name, cluster)
         yield from _judge_image(name, state, cluster)
+        yield from judge_base(name, state.base)
         yield from judge_user(name, state.user, cluster.os)
         yield from _judge_ssh(name, state.ssh, state.ssh_socket)
         yield from _judge_disk(name, state)

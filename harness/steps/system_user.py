@@ -40,13 +40,14 @@ class User:
 def observe_user(node: NodeAccess) -> User | None:
     """Ask the user database; None where it has no such user."""
     name = node.cluster.os.user
-    code, out, err = node.run("getent passwd %s", name)
+    # As root: to whom the file may not be read there seems to be no user.
+    code, out, err = node.run("getent passwd %s", name, root=True)
     if code == NO_SUCH_KEY:
         return None
     if code:
         raise ObservationError(f"{node.name}: `getent passwd {name}` gave exit {code}: {err.strip()[:200]}")
     found = account(out)
-    groups = tuple(node.ask("id -nG -- %s", name).split())
+    groups = tuple(node.ask("id -nG -- %s", name, root=True).split())
     has_home = node.test("test -d %s", found.home, root=True)
     owner = int(node.ask("stat -L -c %s -- %s", "%u", found.home, root=True)) if has_home else None
     shells = node.files(SHELLS).get(SHELLS)
