@@ -42,7 +42,7 @@ def sh(script: str, given: str) -> subprocess.CompletedProcess[str]:
 def sleepers() -> Iterator[tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]]:
     """A process that carries the mark, and one that carries another."""
     with (
-        subprocess.Popen([*SLEEP, f"/tmp/{MARK}-results"], stdout=subprocess.PIPE) as marked,  # noqa: S108
+        subprocess.Popen([*SLEEP, f"/tmp/{MARK}-results"], stdout=subprocess.PIPE) as marked,
         subprocess.Popen([*SLEEP, "hatcheck-mpi-9876543210"], stdout=subprocess.PIPE) as other,
     ):
         for process in (marked, other):
