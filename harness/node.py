@@ -96,7 +96,7 @@ class NodeAccess:
         """
         code, out, err = self.run(command, *arguments, root=root, limit=limit)
         if code:
-            raise ObservationError(f"{self.name}: `{command}` gave exit {code}: {_first_line(err or out)}")
+            raise ObservationError(f"{self.name}: `{_short(command)}` gave exit {code}: {_cause(err or out)}")
         return out
 
     def wait(self, seconds: int, what: str, script: str, *arguments: str) -> str:
@@ -117,7 +117,7 @@ class NodeAccess:
         """Exit 0 as True and 1 as False; every other exit is an ObservationError."""
         code, _, err = self.run(command, *arguments, root=root)
         if code not in {0, 1}:
-            raise ObservationError(f"{self.name}: `{command}` gave exit {code}: {_first_line(err)}")
+            raise ObservationError(f"{self.name}: `{_short(command)}` gave exit {code}: {_cause(err)}")
         return code == 0
 
     def files(self, *patterns: str) -> dict[str, File]:
@@ -193,3 +193,14 @@ def _split(octets: bytes) -> Iterator[tuple[str, File]]:
 
 def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0][:200]
+
+
+def _short(command: str) -> str:
+    """A script of several lines is known by its first one."""
+    line = _first_line(command)
+    return line if line == command.strip() else f"{line} …"
+
+
+def _cause(text: str) -> str:
+    """Python says last what went wrong, all others first."""
+    return text.strip().splitlines()[-1][:200] if text.startswith("Traceback ") else _first_line(text)

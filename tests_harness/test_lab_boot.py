@@ -131,6 +131,9 @@ FAULTS = {
         drop_in("cron.service", "[Unit]", "ConditionPathExists=/nowhere"), ("cron starts at boot",),
         undo=without("cron.service"),
     ),
+    "the program of cron is gone": Fault(
+        "mv /usr/sbin/cron /usr/sbin/cron.away", ("cron starts at boot",), undo="mv /usr/sbin/cron.away /usr/sbin/cron"
+    ),
     "systemd would refuse cron a second command": Fault(
         drop_in("cron.service", "[Service]", "ExecStart=/bin/false"), ("cron starts at boot",),
         undo=without("cron.service"),

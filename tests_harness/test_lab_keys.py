@@ -157,6 +157,16 @@ def test_what_keeps_pi_out_is_seen_before_sshd_loads_it(green: Lab, file: str, l
     prove(green, barred, "keys")
 
 
+def test_nobody_logs_in_as_a_user_whose_failure_is_counted(green: Lab) -> None:
+    """Mistake 5 of the runbook (`dev@cnat`), in a file: five looks would be five failures, and a ban of p1."""
+    counted = "journalctl -q -o cat -t sshd -t sshd-session | grep -c 'Invalid user' || :"
+    before = on(green, "cnat", counted)
+    config = "~pi/.ssh/config"
+    damage = f"printf 'Host cnat\n User dev\n' > {config}; chown pi: {config}"
+    prove(green, Fault("p1", damage, OUT, undo=f"rm {config}"), "keys")
+    assert on(green, "cnat", counted) == before
+
+
 MODES: tuple[Mode, ...] = ("verify", "verify", "repair")
 
 

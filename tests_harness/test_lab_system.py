@@ -53,6 +53,12 @@ FAULTS = {
         after="cp -a /home/pi.away/. /home/pi/; rm -r /home/pi.away",
     ),
     "a home of root": fault("system", "p4", "chown root /home/pi", "pi owns his home"),
+    "/tmp is its owner's": fault("system", "p2", "chmod 755 /tmp", "everybody may use /tmp", is_unseen=True),
+    "users are a secret": fault("system", "p3", "chmod 600 /etc/passwd", "everybody may use /etc/passwd"),
+    "/dev/null is a file": fault(
+        "system", "p4", "mv /dev/null /dev/null.away; echo > /dev/null; chmod 666 /dev/null",
+        "everybody may use /dev/null", undo="mv -f /dev/null.away /dev/null", is_unseen=True,
+    ),
     "ssh is not started at boot": fault("system", "cnat", "systemctl disable ssh", "ssh server starts at boot"),
     "ssh is masked": fault("system", "p1", "systemctl mask ssh", "ssh server starts at boot"),
     "the card is full": fault(

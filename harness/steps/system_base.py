@@ -24,7 +24,7 @@ NEEDED = {
 }  # fmt: skip
 DEVICE = "/dev/null"
 # The whole mode in hexadecimal, which is the same in every language.
-COMMAND = f"stat -L -c '%%f %%n' -- {' '.join(NEEDED)} 2>/dev/null || :"
+COMMAND = f"stat -L -c '%f %n' -- {' '.join(NEEDED)} 2>/dev/null || :"
 LINE = re.compile(r"([0-9a-f]+) (/.*)")
 
 
