@@ -27,7 +27,7 @@ HUB = CLUSTER.controller.name
 RUNS = Unit(is_there=True, is_active=True, is_enabled=True, unmet=())
 DAEMON = Daemon(
     "20.10.24+dfsg1", "arm", "json-file", "overlay2", "/var/lib/docker", "/var/lib/docker", limits_memory=True,
-    may_use=True, groups=("pi", "sudo", "docker"),
+    may_use=True, groups=("pi", "sudo", "docker"), lacks=(),
 )  # fmt: skip
 RULES = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 HALF_A_YEAR = 180 * 86_400

@@ -43,7 +43,7 @@ system() {
 
 updates() {
   broken=$(dpkg-query -W -f '${db:Status-Abbrev}\n' | grep -c '^.[^in]\|^..[^ ]')
-  [ "$broken" = 0 ] || return 1
+  [ "$broken" = 0 ] && sudo apt-get check >/dev/null || return 1
   [ $me != cnat ] || {
     unit=clusterhat-update.service script=/usr/local/sbin/clusterhat-update
     [ -x $script ] && grep -q upgrade $script && systemctl -q is-enabled $unit && ! systemctl -q is-failed $unit

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.field]
 BEFORE = ("power", "network", "arp", "system")
 ENGINE, SWARM = ("engine",), ("engine", "swarm", "labels")
 CHOSEN = ("-k", "power or network or arp or system or engine or swarm or labels")
-JSON = "/etc/docker/daemon.json"
+JSON, RULES, RESTART = "/etc/docker/daemon.json", "Docker's rules are in the firewall", "systemctl restart docker"
 WORKERS = ("p1", "p2", "p3", "p4")
 READY = "every node is ready"
 UPDATE = "docker node update"
@@ -102,6 +102,11 @@ FAULTS = {
     "engine: dead of a wrong setting, and tried too often": engine(
         "p1", f"echo '{{\"nonsense\": 1}}' > {JSON}; for i in 1 2 3 4 5 6; do systemctl -q restart docker; done "
         f"2>/dev/null; rm {JSON}", "Docker runs",
+    ),
+    "engine: the firewall is flushed": engine("p2", "iptables -F; iptables -t nat -F", RULES, undo=RESTART),
+    "engine: its table of translations is flushed": engine("p4", "iptables -t nat -F", RULES, undo=RESTART),
+    "engine: it shall write no rules": engine(
+        "p3", f"echo '{{\"iptables\": false}}' > {JSON}; {RESTART}", RULES, undo=f"rm {JSON}; {RESTART}"
     ),
     "engine: a login that talks": engine("p2", "echo 'head -c 99999 /dev/urandom; echo x >&2' > /home/pi/.profile"),
     "swarm: drained": swarm("cnat", f"{UPDATE} --availability drain p2", ("p2", "availability")),

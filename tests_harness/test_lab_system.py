@@ -103,6 +103,10 @@ FAULTS = {
         " /var/lib/dpkg/status", "every package is whole",
         undo="mv /var/lib/dpkg/status.away /var/lib/dpkg/status",
     ),
+    "a package lacks another": fault(
+        "updates", "p3", "dpkg --force-depends -i /opt/debs/libpmix2_*.deb", "every package is whole",
+        undo="dpkg --purge libpmix2",
+    ),
     "sshd runs for the last time": fault(
         "system", "p2", "touch /etc/ssh/sshd_not_to_be_run", "ssh server starts at boot",
         after="rm /etc/ssh/sshd_not_to_be_run.off", is_unseen=True,

@@ -15,7 +15,8 @@ from harness.actions import Run, Write
 from harness.node import File
 from harness.parse import daemon_json, dockerd_log
 from harness.parse.units import Unit
-from harness.steps import engine
+from harness.steps import engine, engine_firewall
+from harness.steps.engine_daemon import Told
 from tests_harness.fakes_cluster import CLUSTER, differences
 from tests_harness.fakes_docker import DAEMON, RUNS, good_engine
 
@@ -30,6 +31,7 @@ MASKED = Unit(is_there=False, is_active=False, is_enabled=False, is_masked=True,
 HELD = replace(RUNS, unmet=("ConditionHost=p9 in /etc/systemd/system/docker.socket.d/x.conf",))
 JSON = "/etc/docker/daemon.json"
 ROTATION = "logs of containers are bounded"
+RULES = "Docker's rules are in the firewall"
 
 
 def config(text: str) -> File:
@@ -129,6 +131,13 @@ USER = ("run", "run")
         pytest.param(
             replace(GOOD, daemon=replace(DAEMON, may_use=False)), {"pi may use Docker": ()}, id="another group's socket"
         ),
+        pytest.param(replace(GOOD, daemon=replace(DAEMON, lacks=("no way from FORWARD to DOCKER",))), {RULES: ()},
+                     id="its rules are gone"),
+        pytest.param(replace(GOOD, config=config('{"iptables": false}')), {RULES: ()}, id="it shall write no rules"),
+        pytest.param(replace(GOOD, options={"iptables": "false"}), {RULES: ()}, id="nor by its command line"),
+        pytest.param(replace(GOOD, config=config('{"iptables": true}')), {}, id="it shall write rules"),
+        pytest.param(replace(GOOD, options={"iptables": ""}), {}, id="it shall write rules, by its command line"),
+        pytest.param(replace(GOOD, daemon=replace(DAEMON, lacks=None)), {}, id="rules that nobody asked for"),
     ],
 )  # fmt: skip
 def test_a_fault_differs_exactly_there(state: engine.State, want: dict[str, tuple[str, ...]]) -> None:
@@ -230,6 +239,44 @@ def test_an_engine_that_would_not_start_again_is_not_restarted_for_its_logs(stat
     check = advice(judge(state), ROTATION)
     assert (check.holds, check.fix) == (False, ())
     assert check.by_hand
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "by_hand"),
+    [
+        pytest.param(replace(GOOD, daemon=replace(DAEMON, lacks=("no x", "no y"))), "no: no x, no y",
+                     "`sudo systemctl restart docker`", id="gone"),
+        pytest.param(replace(GOOD, config=config('{"iptables": false}'), daemon=replace(DAEMON, lacks=None)),
+                     "no: iptables is false", f"take iptables out of {JSON}", id="not wanted"),
+        pytest.param(replace(GOOD, modules="no /lib/modules/6.1.21+", daemon=replace(DAEMON, lacks=("no x",))),
+                     "no: no x", "reboot first", id="a restart would fail"),
+        pytest.param(replace(GOOD, daemon=replace(DAEMON, lacks=("no x",), next_folder="/mnt/usb")),
+                     "no: no x", "mend first that data-root is /mnt/usb", id="a restart would lose all"),
+    ],
+)  # fmt: skip
+def test_rules_that_are_gone_are_named_and_no_repair_restarts_docker(
+    state: engine.State, seen: str, by_hand: str
+) -> None:
+    (check,) = [check for check in judge(state) if (check.node, check.aspect) == ("p1", RULES)]
+    assert (check.level, check.holds, check.fix) == ("must", False, ())
+    assert check.seen.startswith(seen)
+    assert check.by_hand.startswith(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("told", "want"),
+    [
+        pytest.param(Told(None, {}), ("docker0", "docker_gwbridge"), id="by itself"),
+        pytest.param(Told(None, {"iptables": "0"}), None, id="off by an option"),
+        pytest.param(Told(config('{"iptables": false}'), {}), None, id="off"),
+        pytest.param(Told(config('{"firewall-backend": "nftables"}'), {}), None, id="rules of another kind"),
+        pytest.param(Told(config('{"firewall-backend": "iptables"}'), {}), ("docker0", "docker_gwbridge"), id="these"),
+        pytest.param(Told(config('{"ip-masq": false}'), {}), ("docker_gwbridge",), id="docker0 without translation"),
+        pytest.param(Told(config('{"iptables": "no"}'), {}), ("docker0", "docker_gwbridge"), id="none of both"),
+    ],
+)
+def test_only_rules_that_it_shall_write_are_asked_for(told: Told, want: tuple[str, ...] | None) -> None:
+    assert engine_firewall.bridges(told) == want
 
 
 def test_memory_that_cannot_be_limited_is_an_advice() -> None:

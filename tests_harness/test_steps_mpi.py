@@ -70,6 +70,9 @@ def names(name: str, **changes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 NO_MPI4PY = {"openmpi-bin": "installed", "python3-mpi4py": "not installed"}
 NOTHING = dict.fromkeys(NO_MPI4PY, "not installed")
+# As they were seen without libopenmpi3.
+GONE = "'mpiexec: error while loading shared libraries: libopen-rte.so.40: cannot open shared object file..."
+NOT_OPENED = "ImportError: libmpi.so.40: cannot open shared object file: No such file or directory"
 INSTALLED = [
     pytest.param("p4", {"packages": NO_MPI4PY, "library": "", "mpi4py": "", "complaint": "No module named 'mpi4py'"},
                  {"python3-mpi4py": ("run",), "library of mpi4py": ("run",)}, id="no mpi4py"),
@@ -82,6 +85,8 @@ INSTALLED = [
                  {"launcher": ("run",), "launcher and library are of one version": ()}, id="launcher of MPICH"),
     pytest.param(HUB, {"launcher": "MPICH 4.0.2", "launcher_path": "/opt/mpich/bin/mpiexec"},
                  {"launcher": (), "launcher and library are of one version": ()}, id="launcher of one's own"),
+    pytest.param("p2", {"launcher": GONE, "launcher_path": "/usr/bin/orterun", "library": "", "mpi4py": "",
+                        "complaint": NOT_OPENED}, {"launcher": (), "library of mpi4py": ()}, id="a library is gone"),
     pytest.param(HUB, {"library": "MPICH 4.0.2"},
                  {"library of mpi4py": (), "launcher and library are of one version": (),
                   "Open MPI as on the other machines": ()}, id="library of MPICH"),
@@ -165,6 +170,14 @@ def test_only_debians_mpiexec_is_chosen_anew_and_only_where_open_mpi_is_installe
     assert choose.argv == CHOOSE
     install, choose = fixes(damaged(HUB, packages=NOTHING, library="", mpi4py="", **mixed))
     assert (install.argv[-3:], choose.argv) == (("install", "openmpi-bin", "python3-mpi4py"), CHOOSE)
+
+
+def test_a_launcher_that_lacks_a_library_is_no_other_launcher() -> None:
+    broken = {"launcher": GONE, "library": "", "mpi4py": "", "complaint": NOT_OPENED}
+    seen = damaged("p2", launcher_path="/usr/bin/orterun", **broken)
+    assert ["apt-get -f install" in check.by_hand for check in judge(seen) if not check.holds] == [True, True]
+    own = damaged("p2", launcher_path="/opt/mpi/bin/mpiexec", launcher=GONE)
+    assert any(check.by_hand.startswith("/opt/mpi/bin/mpiexec is found") for check in judge(own) if not check.holds)
 
 
 def numbers(low: int, high: int, found: list[int] | tuple[int, ...]) -> dict[str, Primes]:

@@ -8,10 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from harness import backend
 from harness.actions import Run, Write
-from harness.node import File
+from harness.backend import Asker
+from harness.errors import ObservationError
+from harness.node import File, NodeAccess
+from harness.parse import apt_check
 from harness.parse.startup import is_update
+from harness.shell import Answer
 from harness.steps import updates
 from harness.steps.updates_boot import SCRIPT_PATH, SCRIPT_TEXT, UNIT, UNIT_PATH, UNIT_TEXT, AtBoot, Starter
 from tests_harness.fakes_cluster import CLUSTER, HUB, differences
@@ -219,6 +226,80 @@ def test_a_cut_update_is_finished_where_dpkg_can(broken: dict[str, str], argv: s
     words = [word for action in check.fix if isinstance(action, Run) for word in action.argv]
     assert (argv in words) is bool(argv)
     assert check.by_hand == by_hand
+
+
+def test_a_package_that_lacks_another_is_left_to_a_person() -> None:
+    unmet = {"openmpi-bin": "Depends: libopenmpi3 (>= 4.1.4) but it is not installed"}
+    seen = good_updates() | {"p2": replace(good_updates()["p2"], unmet=unmet)}
+    (check,) = [check for check in updates.judge(seen, CLUSTER) if not check.holds]
+    assert (check.node, check.aspect, check.fix) == ("p2", "every package is whole", ())
+    assert check.seen == "openmpi-bin: Depends: libopenmpi3 (>= 4.1.4) but it is not installed"
+    assert check.by_hand.startswith("`sudo apt-get -f install`")
+
+
+# As apt 2.6 of Debian 12 says it.
+READ = "Reading package lists...\nBuilding dependency tree...\nReading state information...\n"
+LACKS = f"""{READ}You might want to run 'apt --fix-broken install' to correct these.
+The following packages have unmet dependencies:
+ libpmix2 : Depends: libhwloc15 (>= 2.9.0) but it is not installable
+ openmpi-bin : Depends: libopenmpi3 (>= 4.1.4) but it is not installable
+               Depends: openmpi-common (>= 4.1.4-3) but 4.1.3 is installed
+"""
+UNMET = {
+    "libpmix2": "Depends: libhwloc15 (>= 2.9.0) but it is not installed",
+    "openmpi-bin": "Depends: libopenmpi3 (>= 4.1.4) but it is not installed, "
+    "Depends: openmpi-common (>= 4.1.4-3) but 4.1.3 is installed",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        pytest.param(LACKS, UNMET, id="some lack others"),
+        pytest.param(f"{LACKS}E: Unmet dependencies.\n a : b\n", UNMET, id="more words behind"),
+        pytest.param(READ, {}, id="all is there"),
+        pytest.param("", {}, id="nothing"),
+    ],
+)
+def test_what_apt_says_of_dependencies_is_read(text: str, want: dict[str, str]) -> None:
+    assert apt_check.unmet(text) == want
+
+
+@given(st.lists(st.sampled_from([*LACKS.splitlines(), " : ", " ", "  x"])))
+def test_any_words_of_apt_are_read(lines: list[str]) -> None:
+    assert all(apt_check.unmet("\n".join(lines)).values())
+
+
+class Machine(Asker):
+    """A machine on which apt gives these two answers, without the lock and with it."""
+
+    def __init__(self, first: Answer, second: Answer) -> None:
+        self.name = "p1"
+        self.answers = [first, second]
+
+    def ask(self, script: str, *, root: bool = False, limit: float | None = None) -> Answer:  # noqa: ARG002
+        assert ("NoLocking" in script) is (len(self.answers) == 2)
+        return self.answers.pop(0)
+
+
+def lacks(first: Answer, second: Answer) -> dict[str, str]:
+    user, root = (backend.host(one, root=at_root) for one in (Machine(first, second),) for at_root in (False, True))
+    return updates.observe_unmet(NodeAccess("p1", CLUSTER, user, root))
+
+
+WELL, ILL = Answer(0, READ.encode(), b""), Answer(100, LACKS.encode(), b"E: Unmet dependencies.\n")
+BUSY = Answer(100, b"", b"E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt-get)\n")
+
+
+def test_dependencies_that_are_not_met_are_asked_for_again_with_the_lock() -> None:
+    assert lacks(WELL, BUSY) == {}
+    assert lacks(ILL, ILL) == UNMET
+    assert lacks(ILL, WELL) == {}, "an installation has just come to its end"
+
+
+def test_what_lacks_others_while_somebody_is_at_work_on_packages_is_unknown() -> None:
+    with pytest.raises(ObservationError, match=r"exit 100: E: Could not get lock"):
+        lacks(ILL, BUSY)
 
 
 def test_a_loose_engine_is_advice_and_only_the_loose_part_is_held() -> None:

@@ -14,9 +14,10 @@ def test_updates(verify: Verify) -> None:
 
 
 def test_updates_witness(node: Host, node_name: str, cluster: Cluster) -> None:
-    """dpkg finds nothing to complain about; the controller has something of its own that upgrades by apt."""
+    """dpkg and apt find nothing to complain about; the controller has something of its own that upgrades by apt."""
     with node.sudo():
         assert node.run("dpkg --audit").stdout == ""
+        assert node.run("apt-get check -o Debug::NoLocking=true").succeeded
         if node_name == cluster.controller.name:
             places = "/etc/systemd/system/*.service /etc/cron* /var/spool/cron/crontabs/* /etc/rc.local"
             own = f"{places} /usr/local/bin/* /usr/local/sbin/* /opt/* /home/*/* /root/*"

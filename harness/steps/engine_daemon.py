@@ -10,6 +10,7 @@ from harness.errors import ObservationError
 from harness.model import Check
 from harness.parse import daemon_json
 from harness.step import expect
+from harness.steps import engine_firewall
 from harness.steps import engine_fixes as fixes
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ SOCKET = "/run/docker.sock"
 USUAL = "/var/lib/docker"
 # As a login of this moment would have it, whatever our own login was given.
 MAY_USE = "runuser -u %s -- test -w %s"
+# As Go reads a switch of a command line.
+OFF = {"0", "f", "F", "false", "False", "FALSE"}
 # dpkg's names and those of Go, in which the engine is written. The kernel's own name (`docker info`) is another
 # thing: a 64-bit kernel runs 32-bit programs.
 GO_NAMES = {"armhf": "arm", "armel": "arm", "arm64": "arm64", "amd64": "amd64"}
@@ -34,7 +37,8 @@ class Daemon:
     `folder` is where it keeps images, containers, and its place in the swarm, by the means of `storage_driver`;
     `next_folder` where it will look for them once it starts again.
 
-    `may_use` is of the cluster's user at his next login, `groups` are those that he has then.
+    `may_use` is of the cluster's user at his next login, `groups` are those that he has then. `lacks` is which of its
+    rules are not in the firewall, None where that is not asked.
     """
 
     version: str
@@ -46,6 +50,7 @@ class Daemon:
     limits_memory: bool
     may_use: bool
     groups: tuple[str, ...]
+    lacks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,11 @@ class Told:
         said = daemon_json.settings(self.config.content).get(key) if self.config else None
         return said if said and isinstance(said, str) else self.options.get(key, "")
 
+    def is_off(self, key: str) -> bool:
+        """Whether a switch that is on by itself is turned off."""
+        said = daemon_json.settings(self.config.content).get(key) if self.config else None
+        return said is False or self.options.get(key) in OFF
+
 
 def observe_daemon(node: NodeAccess, told: Told) -> Daemon:
     """Ask the engine over its own interface; ObservationError for an answer of another shape."""
@@ -76,7 +86,8 @@ def observe_daemon(node: NodeAccess, told: Told) -> Daemon:
     except LookupError as error:
         raise ObservationError(f"{node.name}: Docker's answer lacks {error}") from error
     groups = tuple(node.ask("id -nG -- %s", user).split())
-    return Daemon(*said, folder, limits_memory, node.test(MAY_USE, user, SOCKET, root=True), groups)
+    may_use = node.test(MAY_USE, user, SOCKET, root=True)
+    return Daemon(*said, folder, limits_memory, may_use, groups, engine_firewall.look(node, told))
 
 
 def _next_folder(node: NodeAccess, told: Told, now: str) -> str:
@@ -102,7 +113,9 @@ def judge_daemons(daemons: Mapping[str, Daemon], told: Mapping[str, Told], clust
         yield _judge_user(name, daemon, cluster.os.user)
         moved = _moved(daemon, told[name])
         yield _judge_next_start(name, daemon, moved)
-        yield _judge_logs(name, daemon, told[name], moved)
+        obstacle = told[name].obstacle or (f"mend first that {moved}" if moved else "")
+        yield _judge_logs(name, daemon, told[name], obstacle)
+        yield from engine_firewall.judge(name, daemon.lacks, told[name], obstacle)
         yield expect(
             name, "Docker can limit memory", want="yes", seen="yes" if daemon.limits_memory else "no", level="advice",
             by_hand="add cgroup_enable=memory cgroup_memory=1 to the one line of cmdline.txt in the boot partition, "
@@ -153,14 +166,13 @@ def _judge_next_start(name: str, daemon: Daemon, moved: str) -> Check:
     )  # fmt: skip
 
 
-def _judge_logs(name: str, daemon: Daemon, told: Told, moved: str) -> Check:
+def _judge_logs(name: str, daemon: Daemon, told: Told, obstacle: str) -> Check:
     on_line, config = told.options.get("log-opts"), told.config
     is_bounded = (
         daemon.log_driver != daemon_json.ENDLESS
         or "max-size=" in (on_line or "")
         or (config is not None and daemon_json.has_rotation(config.content))
     )
-    obstacle = told.obstacle or (f"mend first that {moved}" if moved else "")
     # The same key in the file as well, and Docker would not start again.
     place = (
         f"log-opts into {fixes.CONFIG}" if on_line is None else "--log-opt max-size=10m behind the --log-opt there is"

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Debian lets MPICH's mpiexec stand in the place of Open MPI's, and keeps both apart by this.
 CHOOSE = ("update-alternatives", "--set", "mpirun", "/usr/bin/mpirun.openmpi")
 DEBIAN = "/usr/bin/"
+# What the dynamic linker says of a program, and Python of a module.
+LIBRARY_GONE = ("error while loading shared libraries", "cannot open shared object file")
+BRING_BACK = "a library that it needs is gone: `sudo apt-get -f install`, and see step updates"
 
 
 def judge_installed(name: str, seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
@@ -33,12 +36,14 @@ def judge_installed(name: str, seen: Mapping[str, State], cluster: Cluster) -> I
         yield expect(name, package, want="installed", seen=what, fix=fix)
     yield expect(
         name, "launcher", want=OPEN_MPI, seen=_family(state.launcher) or "no mpiexec", fix=_choose(name, state, fix),
-        by_hand=f"{state.launcher_path} is found before Debian's mpiexec: take it out of the way",
+        by_hand=BRING_BACK if _is_broken(state) and state.launcher_path.startswith(DEBIAN)
+        else f"{state.launcher_path} is found before Debian's mpiexec: take it out of the way",
     )  # fmt: skip
     yield expect(
         name, "library of mpi4py", want=OPEN_MPI, seen=_family(state.library) or f"none: {state.complaint}",
         fix=() if _has_packages(state) else fix,
-        by_hand="another mpi4py hides Debian's: python3 -c 'import mpi4py; print(mpi4py.__file__)' shows it",
+        by_hand=BRING_BACK if any(sign in state.complaint for sign in LIBRARY_GONE)
+        else "another mpi4py hides Debian's: python3 -c 'import mpi4py; print(mpi4py.__file__)' shows it",
     )  # fmt: skip
     yield from _judge_versions(name, seen)
     yield from _judge_names(name, state, cluster)
@@ -87,10 +92,15 @@ def _judge_names(name: str, state: State, cluster: Cluster) -> Iterator[Check]:
 def _choose(name: str, state: State, fix: tuple[Action, ...]) -> tuple[Action, ...]:
     if not state.launcher and not _has_packages(state):
         return fix
-    if not state.launcher_path.startswith(DEBIAN) and state.launcher_path:
+    if (not state.launcher_path.startswith(DEBIAN) and state.launcher_path) or _is_broken(state):
         return ()
     choose = Run(name, CHOOSE, "mpi4py runs on Open MPI, so Open MPI has to launch it")
     return (choose,) if _has_packages(state) else (*fix, choose)
+
+
+def _is_broken(state: State) -> bool:
+    """Whether the launcher does not even start; to choose another one is of no use then."""
+    return any(sign in state.launcher for sign in LIBRARY_GONE)
 
 
 def _has_packages(state: State) -> bool:
