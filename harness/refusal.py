@@ -29,7 +29,9 @@ def refusal(name: str, door: Door, reach: Reach, error: Exception) -> str:
             return f"{where} is not trusted yet: {reach.known_hosts} has no host key of it; run `hatcheck trust {name}`"
     kept_out = ""
     if "protocol banner" in str(error):
-        kept_out = f" (it hangs, or its /etc/hosts.deny keeps out who comes from {door.via or 'here'})"
+        kept_out = (
+            f" (it hangs, its /etc/hosts.deny keeps out who comes from {door.via or 'here'}, or it has no host key)"
+        )
     return f"{where} accepts connections but its sshd does not answer properly: {words(error)}{kept_out}"
 
 

@@ -83,6 +83,8 @@ FAULTS = [
                  {("cnat", "knows the host key of pi1"): ("write",), **NO_WAY_IN}, id="unknown host"),
     pytest.param("p1", {"known": written(host_line("cnat", "cnat"), 0o600, "root:root")},
                  {("p1", "owner of known_hosts"): ("write",), **NO_WAY_OUT}, id="known_hosts of root"),
+    pytest.param("p1", {"rights": good_keys()["p1"].rights | {"/etc/ssh/ssh_host_rsa_key": Rights(0o644, "root")}},
+                 {("p1", "sshd alone reads its host keys"): ("run",)}, id="a host key that others may read"),
     pytest.param("p1", {"sshd": sshd(public_keys="no")},
                  {("p1", "sshd accepts public keys"): ("write_sshd",), **NO_WAY_IN}, id="sshd takes no keys"),
     pytest.param("p1", {"sshd": sshd(keys_files=("/etc/keys/%u",))},

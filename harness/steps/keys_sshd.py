@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.actions import WriteSshd
+from harness.actions import Run, WriteSshd
 from harness.model import Check
 from harness.parse import sshd_config, tcp_wrappers
 from harness.step import expect
-from harness.steps.keys_state import SSHD_FILE, SSHD_FOLDER
+from harness.steps.keys_state import HOST_KEY, SSHD_FILE, SSHD_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,8 +31,15 @@ def takes_keys(door: Door, home: str) -> bool:
 
 
 def judge_sshd(name: str, state: State) -> Iterator[Check]:
-    """The effective configuration, for the login user coming from each peer."""
+    """Its own keys, and the effective configuration for the login user coming from each peer."""
     sshd = state.sshd
+    own = {path: rights for path, rights in state.rights.items() if path.startswith(HOST_KEY)}
+    open_ones = [path for path, rights in own.items() if rights.mode & 0o077]
+    yield expect(
+        name, "sshd alone reads its host keys", want="yes",
+        seen=", ".join(f"{path} has {own[path]}" for path in open_ones) or "yes",
+        fix=tuple(Run(name, ("chmod", "600", "--", path), "let sshd use its own key again") for path in open_ones),
+    )  # fmt: skip
     yield expect(
         name, "sshd understands its configuration", want="yes", seen=sshd.complaint or "yes",
         by_hand="correct that line (sshd -t), or the next restart of sshd locks everybody out",

@@ -22,7 +22,9 @@ HOST_KEY = "/etc/ssh/ssh_host_"
 HOST_KEYS = f"{HOST_KEY}*_key.pub"
 SSHD_FILE = "/etc/ssh/sshd_config"
 SSHD_FOLDER = "/etc/ssh/sshd_config.d"
-RIGHTS = 'for f in %s %s %s %s %s; do [ ! -e "$f" ] || stat -L -c "%%a %%U %%n" -- "$f" || exit 9; done'
+RIGHTS = (
+    f'for f in %s %s %s %s %s {HOST_KEY}*_key; do [ ! -e "$f" ] || stat -L -c "%%a %%U %%n" -- "$f" || exit 9; done'
+)
 # What public key a private one has, as ssh-keygen computes it: with no passphrase, or not at all. Of sshd's own, too:
 # sshd proves who it is by the private one, and a file beside it may be of another.
 PUBLIC = (
@@ -80,7 +82,7 @@ class Login:
 
 @dataclass(frozen=True)
 class State:
-    """Keys, trust and rights of one machine's login user.
+    """Keys, trust and rights of one machine's login user; also the rights of sshd's own private keys.
 
     `by_key` says that the harness itself came in by a key. `logins` are the live ones that were tried from here,
     by the name that ssh was given: only those that had to work.
@@ -145,7 +147,7 @@ def look(node: NodeAccess) -> State:
     settings = {path: file for path, file in files.items() if path == SSHD_FILE or path.startswith(SSHD_FOLDER)}
     wrapped = tcp_wrappers.rules({path: file.content for path, file in files.items()})
     return State(
-        user, group, home, {path: rights[path] for path in (home, folder) if path in rights}, pairs,
+        user, group, home, {path: one for path, one in rights.items() if path not in paths}, pairs,
         files.get(f"{folder}/authorized_keys"), files.get(f"{folder}/known_hosts"), host_keys,
         look_at_sshd(node, user, settings, wrapped), node.by_key,
     )  # fmt: skip
