@@ -22,6 +22,7 @@ from harness.steps.network_gateway import (
     Gateway,
     judge_gateway,
 )
+from harness.steps.network_mtu import judge_mtu
 from harness.steps.network_paths import judge_paths
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         else:
             yield _judge_way_out(name, wish.interface, state)
         yield _judge_overlap(name, wish.interface, state, cluster)
+    yield from judge_mtu({name: state.links for name, state in seen.items()}, cluster)
     hub = seen.get(cluster.controller.name)
     if hub and hub.gateway:
         yield from _judge_ports(hub, cluster)
