@@ -82,9 +82,9 @@ def found_names(name: str) -> dict[str, tuple[str, ...]]:
     return nodes if name == HUB else {"cnat": ("172.19.181.254",), **nodes}
 
 
-def link(name: str, *addresses: str, master: str | None = None, is_up: bool = True) -> Link:
+def link(name: str, *addresses: str, master: str | None = None, is_up: bool = True, mtu: int = 1500) -> Link:
     """An interface."""
-    return Link(name, is_up, "UP" if is_up else "DOWN", None, master, tuple(map(IPv4Interface, addresses)))
+    return Link(name, is_up, "UP" if is_up else "DOWN", None, master, tuple(map(IPv4Interface, addresses)), mtu)
 
 
 def reached(name: str, *silent: str) -> dict[str, bool]:

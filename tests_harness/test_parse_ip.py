@@ -29,7 +29,7 @@ READERS: list[Callable[[str], object]] = [links, routes, default_routes, neighbo
 def test_bridge_and_its_port_are_seen() -> None:
     seen = {link.name: link for link in links(ADDR)}
     bridge = IPv4Interface("172.19.181.254/24")
-    assert seen["br0"] == Link("br0", True, "UP", "dc:a6:32:01:02:03", None, (bridge,))  # noqa: FBT003
+    assert seen["br0"] == Link("br0", True, "UP", "dc:a6:32:01:02:03", None, (bridge,), 1500)  # noqa: FBT003
     assert seen["ethpi1"].master == "br0"
     assert seen["ethpi1"].ipv4 == ()
     assert not seen["wlan0"].is_up
@@ -41,13 +41,19 @@ def test_ip_link_is_the_same_without_addresses() -> None:
 
 
 def test_empty_objects_of_old_releases_are_skipped() -> None:
-    text = '[{},{"ifname":"usb0","flags":["UP"],"operstate":"UNKNOWN","addr_info":[{}]},{}]'
-    assert links(text) == (Link("usb0", True, "UNKNOWN", None, None, ()),)  # noqa: FBT003
+    text = '[{},{"ifname":"usb0","flags":["UP"],"mtu":1400,"operstate":"UNKNOWN","addr_info":[{}]},{}]'
+    assert links(text) == (Link("usb0", True, "UNKNOWN", None, None, (), 1400),)  # noqa: FBT003
 
 
 def test_address_of_a_tunnel_is_no_mac() -> None:
-    (link,) = links('[{"ifname":"sit0","flags":[],"operstate":"DOWN","address":"0.0.0.0"}]')
+    (link,) = links('[{"ifname":"sit0","flags":[],"mtu":1480,"operstate":"DOWN","address":"0.0.0.0"}]')
     assert link.mac is None
+
+
+@pytest.mark.parametrize("rest", ["", ',"mtu":"1500"', ',"mtu":null', ',"mtu":true'])
+def test_a_link_without_its_size_is_an_observation_error(rest: str) -> None:
+    with pytest.raises(ObservationError, match="a number under 'mtu'"):
+        links(f'[{{"ifname":"usb0","flags":[],"operstate":"UP"{rest}}}]')
 
 
 def test_routes_are_seen() -> None:
@@ -122,7 +128,7 @@ def test_impossible_prefix_is_an_observation_error(prefix: str) -> None:
 
 
 KEYS = st.sampled_from(
-    ["ifname", "flags", "operstate", "address", "addr_info", "dst", "dev", "via", "nexthops", "state"]
+    ["ifname", "flags", "mtu", "operstate", "address", "addr_info", "dst", "dev", "via", "nexthops", "state"]
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
 JSON = st.recursive(

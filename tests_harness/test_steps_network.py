@@ -42,6 +42,7 @@ Seen = Mapping[str, network.State]
 Differences = dict[tuple[str, str], tuple[str, ...]]
 PATHS = "ping to and from the others"
 SWITCH = (HUB, "nodes reach each other through it")
+WAY_OUT = (HUB, "default route")
 FORWARD_LATER = (HUB, "net.ipv4.ip_forward after a reboot")
 NAT_NOW, NAT_LATER = (HUB, "MASQUERADE for 172.19.181.0/24"), (HUB, "MASQUERADE after a reboot")
 SAVED = f"*nat\n:POSTROUTING ACCEPT [0:0]\n{NAT.splitlines()[1]}\nCOMMIT\n".encode()
@@ -122,6 +123,7 @@ def test_a_good_cluster_holds_on_every_machine() -> None:
 BETWEEN = [(a, b) for a in NODES for b in NODES if a != b]
 EDIT = Edit("/etc/network/interfaces", b"old\n", b"new\n")
 UPLINK = good_network()[HUB].routes
+CABLES = UPLINK[-1]
 NODE_ROUTES = good_network()["p2"].routes
 FAULTS = [
     pytest.param(
@@ -167,6 +169,17 @@ FAULTS = [
         {("p2", "default route"): ()},
         id="two routes",
     ),
+    pytest.param(routes(HUB, CABLES), {WAY_OUT: ()}, id="controller without a default route"),
+    pytest.param(
+        routes(HUB, Route("default", "172.19.181.1", "br0"), CABLES), {WAY_OUT: ()}, id="controller's way out is a node"
+    ),
+    pytest.param(
+        routes(HUB, Route("default", "172.19.181.1", "br0"), *UPLINK), {WAY_OUT: ()}, id="a node before the way out"
+    ),
+    pytest.param(routes(HUB, Route("default", None, None), CABLES), {WAY_OUT: ()}, id="controller's way out drops"),
+    pytest.param(routes(HUB, *UPLINK, Route("default", "172.19.181.1", "br0")), {}, id="a node after the way out"),
+    pytest.param(routes(HUB, Route("default", "10.0.0.1", "wlan0"), *UPLINK), {}, id="Wi-Fi and cable"),
+    pytest.param(routes(HUB, Route("default", None, "ppp0"), CABLES), {}, id="a way out without a gateway"),
     pytest.param(
         routes(HUB, *UPLINK, Route("172.19.0.0/16", None, "docker_gwbridge")),
         {(HUB, "no other network overlaps"): ()},
@@ -315,6 +328,23 @@ def test_a_route_without_an_interface_is_said_to_drop() -> None:
         one for one in judge(wrong_way(Route("172.19.181.3", None, None))) if "overlaps" in one.aspect and not one.holds
     ]
     assert check.seen == "172.19.181.3 on no interface, so it is dropped"
+
+
+@pytest.mark.parametrize(
+    ("found", "seen"),
+    [
+        pytest.param((), "none", id="none"),
+        pytest.param(
+            (Route("default", "172.19.181.1", "br0"), UPLINK[0]),
+            "via 172.19.181.1 dev br0, via 192.168.1.1 dev eth0",
+            id="two",
+        ),
+        pytest.param((Route("default", None, None),), "on no interface, so it is dropped", id="unreachable"),
+    ],
+)
+def test_a_controller_that_does_not_get_out_shows_its_ways(found: tuple[Route, ...], seen: str) -> None:
+    (check,) = [one for one in judge(routes(HUB, *found, CABLES)) if not one.holds]
+    assert (check.want, check.seen) == ("one that leaves by another interface than br0", seen)
 
 
 def test_what_reads_the_settings_at_boot_is_named_and_allowed_again() -> None:

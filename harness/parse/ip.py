@@ -29,6 +29,7 @@ class Link:
     `is_up` is its administrative flag UP; `operstate` is the kernel's word (UP, DOWN, UNKNOWN, …). `mac` is
     in small letters, None for a link without a MAC or where the listing leaves it out (`-4`). `master` is
     the bridge that it is a port of. `ipv4` are its addresses with prefix length, none in `ip -j link`.
+    `mtu` is the size of the largest packet; None on tapes from before it was read, and never in a new look.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Link:
     mac: str | None
     master: str | None
     ipv4: tuple[IPv4Interface, ...]
+    mtu: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,13 @@ def _maybe(row: Row, key: str) -> str | None:
     return _text(row, key) if key in row else None
 
 
+def _number(row: Row, key: str) -> int:
+    value = row.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ObservationError(f"ip: expected a number under {key!r}, got {excerpt(repr(row))}")
+    return value
+
+
 def _words(row: Row, key: str) -> list[str]:
     value = row.get(key)
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
@@ -135,6 +144,7 @@ def _link(row: Row) -> Link:
         _mac(_maybe(row, "address")),
         _maybe(row, "master"),
         addresses,
+        _number(row, "mtu"),
     )
 
 

@@ -22,6 +22,7 @@ from harness.steps.network_gateway import (
     Gateway,
     judge_gateway,
 )
+from harness.steps.network_mtu import judge_mtu
 from harness.steps.network_paths import judge_paths
 
 if TYPE_CHECKING:
@@ -90,7 +91,10 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
         yield judge_boot(name, wish, state.at_boot)
         if wish.gateway:
             yield _judge_route(name, wish.interface, wish.gateway, state)
+        else:
+            yield _judge_way_out(name, wish.interface, state)
         yield _judge_overlap(name, wish.interface, state, cluster)
+    yield from judge_mtu({name: state.links for name, state in seen.items()}, cluster)
     hub = seen.get(cluster.controller.name)
     if hub and hub.gateway:
         yield from _judge_ports(hub, cluster)
@@ -125,7 +129,7 @@ def _judge_address(name: str, wish: Wish, state: State, cluster: Cluster) -> Ite
 
 
 def _judge_route(name: str, interface: str, gateway: IPv4Address, state: State) -> Check:
-    ways = [f"via {route.gateway} dev {route.dev}" for route in state.routes if route.dst == "default"]
+    ways = [_words(route) for route in state.routes if route.dst == "default"]
     want = f"via {gateway} dev {interface}"
     argv = ("ip", "route", "replace", "default", "via", str(gateway), "dev", interface)
     fix = () if want in ways else (Run(name, argv, "send what leaves the cluster through the controller"),)
@@ -133,6 +137,23 @@ def _judge_route(name: str, interface: str, gateway: IPv4Address, state: State) 
         name, "default route", want=want, seen=", ".join(ways) or "none", fix=fix,
         by_hand="take the other default route out of this machine's network configuration",
     )  # fmt: skip
+
+
+def _judge_way_out(name: str, bridge: str, state: State) -> Check:
+    ways = [route for route in state.routes if route.dst == "default"]
+    # The kernel lists them by metric and takes the first; which interface that is, and its gateway, is the house's.
+    leads_out = bool(ways) and ways[0].dev not in {None, bridge}
+    want = f"one that leaves by another interface than {bridge}"
+    return expect(
+        name, "default route", want=want, seen=want if leads_out else ", ".join(map(_words, ways)) or "none",
+        by_hand="connect this machine to a network with a gateway (cable or Wi-Fi), by the tool that manages its "
+        f"network, and let none of {bridge} come before it (`ip route`)",
+    )  # fmt: skip
+
+
+def _words(route: ip.Route) -> str:
+    via = f"via {route.gateway} " if route.gateway else ""
+    return f"{via}dev {route.dev}" if route.dev else "on no interface, so it is dropped"
 
 
 def _judge_overlap(name: str, interface: str, state: State, cluster: Cluster) -> Check:
