@@ -20,7 +20,7 @@ network() {
     for peer in 1 2 3 4; do { ping -M do -s 1472 -c 1 -W 3 $net.$peer >/dev/null; say network p$peer $?; } & done; wait
     [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ] || return 1
     for peer in 1 2 3 4; do [ -e /sys/class/net/br0/brif/ethpi$peer ] || return 1; done
-    case "$(ip -4 route get 192.0.2.1)" in *" dev br0 "*|'') return 1 ;; esac
+    case "$(ip -4 route get 192.0.2.1)" in *" dev br0 "*) return 1 ;; esac
     sudo iptables-save -t nat | grep -q -- '-A POSTROUTING -s 172.19.181.0/24 .*-j MASQUERADE'
   else
     [ "$(ip -4 route show default | { read -r a b c _; echo "$a $b $c"; })" = "default via $net.254" ]

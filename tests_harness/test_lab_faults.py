@@ -127,9 +127,9 @@ FAULTS = {
         undo="iptables -D FORWARD -i br0 ! -o br0 -j DROP", unseen=("network[cnat]",),
     ),
     "network: default route lost": Fault("p2", "ip route del default", network("p2", "default route")),
-    "network: the controller has no way out": Fault(
-        "cnat", "ip route show default > /root/way; [ -s /root/way ]; ip route del default",
-        network("cnat", "default route"), undo="ip route add $(cat /root/way); rm /root/way",
+    "network: the controller goes out by a node": Fault(
+        "cnat", "ip route show default > /root/way; ip route replace default via 172.19.181.1 dev br0",
+        network("cnat", "default route"), undo="ip route replace $(cat /root/way); rm /root/way",
     ),
     "network: long packets are lost": Fault("p3", "ip link set dev usb0 mtu 1000", network("p3", "MTU of usb0")),
     "network: FORWARD is DROP": Fault(

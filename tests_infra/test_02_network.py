@@ -20,7 +20,7 @@ def test_network_witness(node: Host, node_name: str, cluster: Cluster) -> None:
     assert str(cluster.interface_of(node_name)) in node.interface(device).addresses or (
         str(cluster.address(node_name)) in node.interface(device).addresses
     )
-    way = node.check_output("ip route get 192.0.2.1")
+    way = node.run("ip route get 192.0.2.1").stdout
     if is_controller:
         assert f"dev {device} " not in way
         assert node.file("/proc/sys/net/ipv4/ip_forward").content_string == "1\n"
