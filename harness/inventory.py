@@ -135,6 +135,10 @@ class Cluster(Table):
         """The address of the controller or a node with the subnet's prefix length."""
         return IPv4Interface(f"{self.address(name)}/{self.subnet.prefixlen}")
 
+    def device_of(self, name: str) -> str:
+        """The interface of the controller or a node that has its address."""
+        return self.controller.bridge if name == self.controller.name else self.node(name).interface
+
     def path(self, path: Path) -> Path:
         """A path of the inventory, made absolute; UsageError where it starts in the home of a stranger."""
         try:

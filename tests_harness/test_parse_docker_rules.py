@@ -65,7 +65,7 @@ ALL = (
 
 def said(filters: str, nat: str, *bridges: str) -> str:
     rows = [
-        {"ifname": name, "flags": ["UP"], "operstate": "DOWN",
+        {"ifname": name, "flags": ["UP"], "operstate": "DOWN", "mtu": 1500,
          "addr_info": [{"family": "inet", "local": ADDRESSES[name], "prefixlen": 16}]}
         for name in bridges
     ]  # fmt: skip

@@ -41,6 +41,10 @@ def shown(command: str, own: str = "", files: str = "") -> str:
         ),
         pytest.param(shown("/usr/bin/dockerd -Hfd:// --debug"), {"hosts": "fd://", "debug": ""}, id="written together"),
         pytest.param(shown("/usr/bin/dockerd $NOBODY"), {}, id="a variable that nobody sets is no word"),
+        pytest.param(
+            shown(DEBIAN, files='DOCKER_OPTS="--storage-driver=overlay2 \\\n  --log-opt max-size=10m"\n'),
+            USUAL | {"storage-driver": "overlay2", "log-opts": "max-size=10m"}, id="a value on two lines",
+        ),
         pytest.param(shown(DEBIAN, files='DOCKER_OPTS="--label a'), USUAL | {"labels": "a"}, id="quotes left open"),
         pytest.param("\n\n\n", {}, id="no command"),
     ],

@@ -58,7 +58,7 @@ def test_a_link_without_its_size_is_an_observation_error(rest: str) -> None:
 
 def test_routes_are_seen() -> None:
     assert default_routes(ROUTE) == (Route("default", "192.168.0.1", "eth0"),)
-    assert Route("172.19.181.0/24", None, "br0") in routes(ROUTE)
+    assert ("172.19.181.0/24", None, "br0") in [(one.dst, one.gateway, one.dev) for one in routes(ROUTE)]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,11 @@ def test_routes_are_seen() -> None:
             '[{"dst":"10.7.0.0/16","via":{"family":"inet6","host":"fe80::1"},"dev":"eth0","flags":[]}]',
             (Route("10.7.0.0/16", "fe80::1", "eth0"),),
             id="gateway of the other family",
+        ),
+        pytest.param(
+            '[{"dst":"default","dev":"eth0","scope":"link","prefsrc":"169.254.7.8","metric":202,"flags":["dead"]}]',
+            (Route("default", None, "eth0", "169.254.7.8", is_dead=True),),
+            id="no answer from a DHCP server, no cable",
         ),
     ],
 )

@@ -28,8 +28,13 @@ ROOTS = "/var/spool/cron/crontabs/root"
         ("/etc/rc.local", "#!/bin/sh -e\n/home/pi/maj.sh &\nexit 0\n", ["/home/pi/maj.sh &"]),
         (
             "/etc/rc.local",
-            "if [ -e /x ]; then\n  exit 0\nfi\na\nexit\nb\n",
+            "if [ -e /x ]; then\nexit 0\nfi\na\nexit\nb\n",
             ["if [ -e /x ]; then", "exit 0", "fi", "a"],
+        ),
+        (
+            "/etc/rc.local",
+            "f() {\nexit 1\n}\nfor i in 1; do echo; done\na\n exit 0\nb\n",
+            ["f() {", "exit 1", "}", "for i in 1; do echo; done", "a"],
         ),
         ("/etc/systemd/system/maj.service", "[Service]\nExecStart=-/opt/maj\nExecStop=/opt/x\n", ["/opt/maj"]),
         ("/etc/systemd/system/maj.service", "ExecStart=/bin/sh \\\n  -c x\n", ["/bin/sh    -c x"]),
@@ -120,6 +125,7 @@ def test_only_cron_reads_crontabs() -> None:
         ("screen -dm /home/pi/x.sh", True), ("bash -c 'sleep 9; /home/pi/x.sh'", True), ("(/home/pi/x.sh)", True),
         ("if true; then /home/pi/x.sh; fi", True),
         ("chmod +x /home/pi/x.sh", False), ("sudo chmod +x /home/pi/x.sh", False), ("pi /home/pi/x.sh", False),
+        ("timeout -k 5 10 ls x.sh", False), ("sudo --user pi cat x.sh", False),
         ("sudo -u pi chmod +x /home/pi/x.sh", False), ("nice -n 5 cat x.sh", False), ("timeout 5 ls x.sh", False),
         ("timeout -k 9 5m /home/pi/x.sh", True), ("nice -5 ionice -c 3 sh x.sh", True), ("sudo -n x.sh", True),
         ("test -x /home/pi/x.sh || echo no x.sh", False), ("/bin/ls -l /home/pi/x.sh | logger", False),

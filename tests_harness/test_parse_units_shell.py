@@ -44,7 +44,7 @@ for condition; do
     echo "test.service: Couldn't determine result for $condition, assuming failed: odd"; code=1; continue ;;
   *) echo "Cannot parse \\"$condition\\"."; exit 1 ;;
   esac
-  path=${condition#ConditionPathExists=}
+  path=${condition#ConditionPathExists=}; path=${path#|}
   case $path in !*) [ ! -e "${path#!}" ] ;; *) [ -e "$path" ] ;; esac && end=succeeded || { end=failed code=1; }
   echo "test.service: $condition $end."
 done
@@ -195,8 +195,9 @@ def test_a_condition_that_systemd_reads_past_keeps_nothing_off(machine: Machine,
         ("[Unit]\nConditionPathExists=\\\n/nowhere\n", "ConditionPathExists= /nowhere"),
         ("[Unit]\n[Service]\n[Unit]\nConditionPathExists=/nowhere\n", "ConditionPathExists=/nowhere"),
         ("[Unit]\nConditionACPower=maybe\n", "ConditionACPower=maybe"),
+        ("[Unit]\nAssertPathExists=|/run/nowhere\nConditionPathExists=|/nowhere\n", "ConditionPathExists=|/nowhere"),
     ],
-    ids=["on two lines", "in a section that is opened again", "one without an answer"],
+    ids=["on two lines", "in a section that is opened again", "one without an answer", "one of another kind"],
 )
 def test_a_condition_that_does_not_hold_keeps_it_off(machine: Machine, text: str, condition: str) -> None:
     machine.drop(text)

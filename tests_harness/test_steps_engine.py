@@ -81,6 +81,8 @@ USER = ("run", "run")
                      {f"{JSON} can be read": ()}, id="its next start fails"),
         pytest.param(replace(GOOD, config=config('{"data-root": "/mnt/a"}'), options={"data-root": "/mnt/a"}),
                      {f"{JSON} can be read": ()}, id="a folder that is said twice"),
+        pytest.param(replace(GOOD, config=config('{"runtimes": {}}'), options={"runtimes": "x=/bin/x"}),
+                     {}, id="runtimes, which may be said twice"),
         pytest.param(replace(GOOD, config=config('{"live-restore": true}')),
                      {f"{JSON} can be read": ()}, id="a setting that no member of a swarm starts with"),
         pytest.param(replace(GOOD, unit=STOPPED, daemon=None, config=config('{"log-opts": {"max-file": 3}}')),

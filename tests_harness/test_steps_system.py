@@ -86,9 +86,9 @@ def test_rights_that_everybody_needs_are_added_and_what_is_no_device_is_left_to_
         found = [check for check in judge(good_system() | {"p1": based(path, mode)}) if not check.holds]
         return [action.argv for check in found for action in check.fix if isinstance(action, Run)]
 
-    assert mended("/tmp", 0o040755) == [("chmod", "a+rwx,+t", "--", "/tmp")]
-    assert mended("/etc/group", 0o100640) == [("chmod", "o+r", "--", "/etc/group")]
-    assert mended("/dev/null", 0o020600) == [("chmod", "a+rw", "--", "/dev/null")]
+    assert mended("/tmp", 0o040755) == [("chmod", "1777", "--", "/tmp")]
+    assert mended("/etc/group", 0o100640) == [("chmod", "644", "--", "/etc/group")]
+    assert mended("/dev/null", 0o020600) == [("chmod", "666", "--", "/dev/null")]
     assert mended("/dev/null", 0o100666) == []
     assert mended("/home", None) == []
 

@@ -82,6 +82,10 @@ def looked_again(crew: Crew, step_name: str) -> Any:  # noqa: ANN401 - each step
     return Player(deque(events), "tape").look(step, CLUSTER.names)
 
 
+# What is not a number is not even itself.
+st.register_type_strategy(float, st.floats(allow_nan=False))
+
+
 @pytest.mark.parametrize("name", STEPS)
 @given(st.data())
 def test_whatever_state_a_step_has_seen_it_comes_back_as_it_was(name: str, data: st.DataObject) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-# No lock is taken and no file written. Without sources its cache is made of dpkg's database alone, which is quick
-# also on a Pi Zero.
-COMMAND = (
-    "env LC_ALL=C apt-get -q check -o Debug::NoLocking=true -o Dir::Etc::sourcelist=/dev/null "
+# Whoever is at work on packages has the lock: to ask with it finds them at rest, or fails. Without it nothing is
+# written at all, and anybody may ask. Without sources its cache is made of dpkg's database alone, which is quick also
+# on a Pi Zero.
+LOCKED = (
+    "env LC_ALL=C apt-get -q check -o Dir::Etc::sourcelist=/dev/null "
     "-o Dir::Etc::sourceparts=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache="
 )
-# Whoever is at work on packages has this lock; to ask with it finds them at rest, or fails.
-LOCKED = COMMAND.replace(" -o Debug::NoLocking=true", "")
+COMMAND = f"{LOCKED} -o Debug::NoLocking=true"
 HEADING = "The following packages have unmet dependencies:"
 PACKAGE = re.compile(r" (\S+) : (.+)")
 

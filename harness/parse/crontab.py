@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from harness.errors import ObservationError, UsageError
-from harness.parse.excerpt import excerpt
+from harness.parse.excerpt import excerpt, unquoted
 
 # A comment has a line of its own: after a command, # belongs to the command.
 NOTHING = re.compile(r"[ \t]*(?:#.*)?")
@@ -79,12 +79,7 @@ def _parse(line: str) -> Entry | tuple[str, str] | None:
     if NOTHING.fullmatch(line):
         return None
     if variable := VARIABLE.fullmatch(line):
-        return _unquoted(variable[1]), _unquoted(variable[2])
+        return unquoted(variable[1]), unquoted(variable[2])
     if entry := ENTRY.fullmatch(line):
         return Entry(" ".join(entry[1].split()), entry[2])
     raise ObservationError(f"crontab: expected a job, a variable or a comment, got {excerpt(line)}")
-
-
-def _unquoted(text: str) -> str:
-    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-    return text[1:-1] if is_quoted else text

@@ -31,7 +31,8 @@ def lacking(text: str, bridges: Collection[str]) -> tuple[str, ...]:
     if [part.partition("\n")[0] for part in parts[1:]] != ["nat", "bridges"]:
         raise ObservationError(f"iptables: expected two tables and the addresses, got {excerpt(text)}")
     filters, nat = table(parts[0]), table(parts[1].partition("\n")[2])
-    found = {one.name: one.ipv4[0].network for one in links(parts[2].partition("\n")[2]) if one.ipv4}
+    rows = links(parts[2].partition("\n")[2])
+    found = {one.name: net for one in rows for net in (each.network for each in one.ipv4 if not each.is_link_local)}
     return _lacking(filters, nat, {name: found[name] for name in bridges if name in found})
 
 

@@ -6,6 +6,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from harness.parse.excerpt import unquoted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -17,6 +19,7 @@ while read -r file; do cat -- "$file" 2>/dev/null; echo; done
 """
 ARGUMENTS = re.compile(r"argv\[\]=(.*?) ;")
 ASSIGNMENT = re.compile(r"\s*(\w+)=(.*?)\s*")
+CONTINUED = re.compile(r"\\\n")
 WHOLE, SPLIT = re.compile(r"\$\{(\w+)\}"), re.compile(r"\$(\w+)")
 SHORT = {
     "-b": "bridge", "-D": "debug", "-g": "data-root", "-G": "group", "-H": "hosts", "-l": "log-level",
@@ -71,8 +74,8 @@ def _words(commands: str, variables: Mapping[str, str]) -> Iterator[str]:
 def _variables(text: str) -> dict[str, str]:
     """The unit's own are one line of words; the lines of the files are behind it, and overrule them."""
     own, _, files = text.partition("\n")
-    said = (ASSIGNMENT.fullmatch(line) for line in (*_split(own), *files.splitlines()))
-    return {one[1]: _unquoted(one[2]) for one in said if one}
+    said = (ASSIGNMENT.fullmatch(line) for line in (*_split(own), *CONTINUED.sub("", files).splitlines()))
+    return {one[1]: unquoted(one[2]) for one in said if one}
 
 
 def _split(text: str) -> list[str]:
@@ -80,8 +83,3 @@ def _split(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError:
         return re.sub("[\"']", "", text).split()  # systemd minds no quote that is left open
-
-
-def _unquoted(text: str) -> str:
-    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-    return text[1:-1] if is_quoted else text

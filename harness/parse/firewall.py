@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.parse.iptables import Rule, Table
 
 REFUSALS = {"DROP", "REJECT"}
+EPHEMERAL = 32768  # Linux talks from this port on (ip_local_port_range)
 DEEPEST = 20  # jumps; the kernel allows no loops, a listing could
 
 
@@ -44,7 +45,7 @@ def refusal(filters: Table, packet: Packet) -> str:
     A condition that is not understood here is never held against the machine: such a rule refuses nothing, and may
     let in. ObservationError for a listing without INPUT, or an address in it that is none.
     """
-    hit = _walk(filters, "INPUT", packet, DEEPEST, REFUSALS | {"ACCEPT"}, may_end={"ACCEPT", "RETURN"})
+    hit = _walk(filters, "INPUT", packet, DEEPEST, REFUSALS | {"ACCEPT"}, in_doubt={"ACCEPT"})
     if hit is None:
         return "" if filters.policy("INPUT") == "ACCEPT" else "policy of INPUT"
     return hit.rule if hit.target in REFUSALS else ""
@@ -62,21 +63,26 @@ def shortcut(filters: Table, packet: Packet, chain: str) -> str:
 
 
 def _walk(
-    filters: Table, chain: str, packet: Packet, depth: int, ends: Collection[str], may_end: Collection[str] = ()
+    filters: Table, chain: str, packet: Packet, depth: int, ends: Collection[str], in_doubt: Collection[str] = ()
 ) -> _Hit | None:
     """The first rule that sends the packet to one of the ends, None for the end of the chain.
 
-    A rule to one of `may_end` ends the walk also where nobody can say whether it matches.
+    Where nobody can say whether a rule matches, the walk goes both ways, as long as the packet may meet one of
+    `in_doubt`; only these end it then.
     """
     for rule in filters.chain(chain) if depth else ():
         target, is_match = _target(rule), _is_match(rule, packet)
-        if target is None or not (is_match or (is_match is None and target in may_end)):
+        if target is None or is_match is False or (is_match is None and not in_doubt):
             continue
-        if target in ends or is_match is None:
+        open_ends = ends if is_match else in_doubt
+        if target in open_ends:
             return _Hit(target, f"{chain}: {' '.join(rule.tokens)}")
         if target == "RETURN":
-            return None
-        hit = _walk(filters, target, packet, depth - 1, ends, may_end)
+            if is_match:
+                return None
+            ends = in_doubt  # what stands below may not be reached
+            continue
+        hit = _walk(filters, target, packet, depth - 1, open_ends, in_doubt)
         if hit is not None:
             return hit
     return None
@@ -89,15 +95,17 @@ def _target(rule: Rule) -> str | None:
 
 def _is_match(rule: Rule, packet: Packet) -> bool | None:
     """Whether all its conditions are met; None where that hangs on one that is not understood."""
-    is_met = [
-        None if said is None else said is not is_not
-        for is_not, option, value in _conditions(rule)
-        for said in (_is_met(option, value, packet),)
-    ]
-    return False if False in is_met else None if None in is_met else True
+    said = [_truth(is_not, _is_met(option, value, packet)) for is_not, option, value in _conditions(rule)]
+    if False in said:
+        return False
+    return None if None in said else True
 
 
-def _is_met(option: str, value: str, packet: Packet) -> bool | None:  # noqa: PLR0911 - a table
+def _truth(is_not: bool, is_met: bool | None) -> bool | None:  # noqa: FBT001 - a condition's two halves
+    return None if is_met is None else is_met is not is_not
+
+
+def _is_met(option: str, value: str, packet: Packet) -> bool | None:  # noqa: C901, PLR0911 - a table
     """Whether a condition is met; None where it is not understood."""
     match option:
         case "-p":
@@ -110,6 +118,12 @@ def _is_met(option: str, value: str, packet: Packet) -> bool | None:  # noqa: PL
             return "LOCAL" in value.split(",")  # all in INPUT is for this machine
         case "-i":
             return is_interface(packet.interface, value)
+        case "--sport" | "--sports" if all(_last(part) < EPHEMERAL for part in value.split(",")):
+            return False  # who begins to talk does so from a high port
+        case "--syn" | "--tcp-flags" | "SYN":
+            return True
+        case "RST" | "FIN" | "ACK" | "NONE" | "ALL":
+            return False  # of the flags the first packet has only SYN
         case "--dport" | "--dports":
             return any(_covers(part, packet.port) for part in value.split(","))
         case "--ctstate" | "--state":
@@ -127,8 +141,16 @@ def _conditions(rule: Rule) -> Iterator[tuple[bool, str, str]]:
 
 
 def _covers(ports: str, port: int) -> bool:
-    first, _, last = ports.partition(":")
+    return _number(ports.partition(":")[0] or "0", ports) <= port <= _last(ports)
+
+
+def _last(ports: str) -> int:
+    first, colon, last = ports.partition(":")
+    return _number(last or ("65535" if colon else first), ports)
+
+
+def _number(text: str, ports: str) -> int:
     try:
-        return int(first or 0) <= port <= int(last or (65535 if ":" in ports else first))
+        return int(text)
     except ValueError:
         raise ObservationError(f"iptables: expected a port or a range, got {excerpt(ports)}") from None

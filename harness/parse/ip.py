@@ -46,12 +46,15 @@ class Route:
     """One route; a route over several hops gives one value for each hop.
 
     `dst` is "default", an address or a network. `gateway` is None where the destination is on the link;
-    `dev` is None for a route without a device (blackhole, unreachable).
+    `dev` is None for a route without a device (blackhole, unreachable). `source` is the address that packets get there,
+    where the route says one; `is_dead` that the kernel does not use it, because its device is down.
     """
 
     dst: str
     gateway: str | None
     dev: str | None
+    source: str | None = None
+    is_dead: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,8 @@ def _hops(row: Row) -> Iterator[Route]:
     for hop in _objects(row["nexthops"], "ip route") if "nexthops" in row else [row]:
         via = _objects([hop["via"]], "ip route") if "via" in hop else []
         gateway = _text(via[0], "host") if via else _maybe(hop, "gateway")
-        yield Route(dst, gateway, _maybe(hop, "dev"))
+        is_dead = "flags" in hop and "dead" in _words(hop, "flags")
+        yield Route(dst, gateway, _maybe(hop, "dev"), _maybe(row, "prefsrc"), is_dead)
 
 
 def _neighbour(row: Row) -> Neighbour:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 CRONTABS = "/var/spool/cron/crontabs/"
 # Where a cron job, a unit or a boot script may stand that a person wrote.
@@ -20,14 +19,15 @@ DROP_IN = re.compile(r"(.*\.service)\.d/[^/]*\.conf")
 CRON_NAME = re.compile(r"[A-Za-z0-9_-]+")
 CONTINUED = re.compile(r"\\\r?\n")
 PATH = re.compile(r"(?<![^\s'\"=(;&|])(~?/[A-Za-z0-9_./+-]*[A-Za-z0-9_+-])")
-EXIT = re.compile(r"exit\b")  # in the first column it is in no `if`
+EXIT = re.compile(r"\s*exit\b")
+OPENS, CLOSES = re.compile(r"\b(?:if|case|for|while|until)\b|\{(?=\s|$)"), re.compile(r"\b(?:fi|esac|done)\b|^\s*\}")
 # For cron the first % ends the command; what follows is the program's input (crontab(5)).
 INPUT = re.compile(r"(?<!\\)%.*")
 # Where another command of a line begins, as far as that can be told without a shell.
 NEXT = re.compile(r"[;&|(){}]+|\b(?:then|else|do)\b")
 # What may stand before a program's name; some options of sudo, nice and ionice have a word of their own behind them.
 ASIDE = re.compile(
-    r"\s*(?:(?:-[ugU]\s+\S+|-[nc]\s+-?\d+|timeout\s+(?:-\S+\s+)*[\d.]+[smhd]?"
+    r"\s*(?:(?:-[ugUk]\s+\S+|--(?:user|group)\s+\S+|-[nc]\s+-?\d+|timeout\s+(?:-[ks]\s+\S+\s+|-\S+\s+)*[\d.]+[smhd]?"
     r"|\w+=\S*|-\S*|!|sudo|exec|nohup|setsid|command|env|nice|ionice|time|if|while|until)\s+)*"
 )
 # Programs that do something else with a file that they are given than run it.
@@ -50,11 +50,21 @@ def commands(path: str, text: str) -> tuple[str, ...]:
     if path.endswith(".service"):
         return _executed(_matches(EXEC_START, lines))
     if path == "/etc/rc.local":
-        return tuple(line.strip() for line in takewhile(lambda line: not EXIT.match(line), lines) if line.strip())
+        return tuple(line.strip() for line in _before_exit(lines) if line.strip())
     found = [INPUT.sub("", command).strip() for command in _matches(AT_REBOOT, lines)]
     if not path.startswith(CRONTABS):
         found = [rest for command in found for rest in command.split(None, 1)[1:]]  # the user comes first
     return tuple(re.sub(r"(?<![^\s'\"])~/", f"{_home(path)}/", command) for command in found)
+
+
+def _before_exit(lines: list[str]) -> Iterator[str]:
+    """The lines above an `exit` that stands in no `if`, loop or function."""
+    depth = 0
+    for line in lines:
+        if EXIT.match(line) and depth <= 0:
+            return
+        depth += len(OPENS.findall(line)) - len(CLOSES.findall(line))
+        yield line
 
 
 def with_drop_ins(texts: Mapping[str, str]) -> dict[str, str]:

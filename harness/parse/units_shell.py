@@ -39,9 +39,10 @@ END {
 # What is about a place that the next boot empties is no question now; nor are, then, the conditions of which one is
 # enough.
 LASTING = r"""
-/=[[:space:]|!]*\/(run|tmp|var\/run|dev\/shm)(\/|$)/ { if (/=[[:space:]]*[|]/) open = 1; next }
+/=[[:space:]|!]*\/(run|tmp|var\/run|dev\/shm)(\/|$)/ { if (/=[[:space:]]*[|]/) open[kind($0)] = 1; next }
 { kept[++count] = $0 }
-END { for (i = 1; i <= count; i++) if (!open || kept[i] !~ /=[[:space:]]*[|]/) print kept[i] }
+END { for (i = 1; i <= count; i++) if (!(kind(kept[i]) in open) || kept[i] !~ /=[[:space:]]*[|]/) print kept[i] }
+function kind(line) { return line ~ /:[[:space:]]*Assert/ ? "Assert" : "Condition" }
 """
 # The boot reads the files, whatever systemd read before; so all this is asked of the files. A unit of which only its
 # alias is left is enabled for systemctl, but nothing wants it. Conditions are put to systemd's own judge, only where

@@ -43,6 +43,7 @@ MODULES = (
     'if [ -s "/lib/modules/$(uname -r)/modules.dep" ]; then echo on disk; '
     'elif [ ! -e /proc/modules ]; then echo built in; else echo "no /lib/modules/$(uname -r)"; fi'
 )
+EITHER = "runtimes"  # dockerd takes both together; any other key must not be said twice
 HAVE_MODULES = {"on disk", "built in"}
 # Of the last start only: what an earlier one complained about may be mended.
 COMPLAINTS = 'journalctl -q --no-pager -o cat _SYSTEMD_INVOCATION_ID="$(systemctl show -P InvocationID docker.service)"'
@@ -145,7 +146,7 @@ def _complaint(state: State) -> tuple[str, str]:
     if misfit := daemon_json.misfit(content):
         by_hand = f"mend that in {CONFIG}; the engine that runs has not read it yet, or is dead of it"
         return f"{misfit}: the next start fails", by_hand
-    if twice := ", ".join(key for key in daemon_json.settings(content) if key in state.options):
+    if twice := ", ".join(key for key in daemon_json.settings(content) if key in state.options and key != EITHER):
         by_hand = f"say it in one place: take {twice} out of {CONFIG}, or that option out of the unit's command line"
         return f"it says {twice}, and so does the unit's command line: the next start fails", by_hand
     return "", ""

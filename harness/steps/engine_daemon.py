@@ -82,7 +82,7 @@ def observe_daemon(node: NodeAccess, told: Told) -> Daemon:
     try:
         said = version["Version"], version["Arch"], info["LoggingDriver"], info["Driver"], info["DockerRootDir"]
         limits_memory = bool(info["MemoryLimit"])
-        folder = _next_folder(node, told, info["DockerRootDir"])
+        folder = _next_folder(node, told)
     except LookupError as error:
         raise ObservationError(f"{node.name}: Docker's answer lacks {error}") from error
     groups = tuple(node.ask("id -nG -- %s", user).split())
@@ -90,10 +90,9 @@ def observe_daemon(node: NodeAccess, told: Told) -> Daemon:
     return Daemon(*said, folder, limits_memory, may_use, groups, engine_firewall.look(node, told))
 
 
-def _next_folder(node: NodeAccess, told: Told, now: str) -> str:
+def _next_folder(node: NodeAccess, told: Told) -> str:
     """Where it will look at its next start, by its real path."""
-    asked = told.setting("data-root") or USUAL
-    return now if f"{now}/".startswith(f"{asked}/") else node.ask("readlink -m -- %s", asked).strip()
+    return node.ask("readlink -m -- %s", told.setting("data-root") or USUAL).strip()
 
 
 def judge_daemons(daemons: Mapping[str, Daemon], told: Mapping[str, Told], cluster: Cluster) -> Iterator[Check]:

@@ -105,9 +105,8 @@ def judge(seen: Mapping[str, State], cluster: Cluster) -> Iterator[Check]:
 
 
 def _wish(name: str, cluster: Cluster) -> Wish:
-    if name == cluster.controller.name:
-        return Wish(cluster.controller.bridge, cluster.interface_of(name), None)
-    return Wish(cluster.node(name).interface, cluster.interface_of(name), cluster.controller.address)
+    gateway = None if name == cluster.controller.name else cluster.controller.address
+    return Wish(cluster.device_of(name), cluster.interface_of(name), gateway)
 
 
 def _judge_address(name: str, wish: Wish, state: State, cluster: Cluster) -> Iterator[Check]:
@@ -140,22 +139,30 @@ def _judge_route(name: str, interface: str, gateway: IPv4Address, state: State) 
 
 
 def _judge_way_out(name: str, bridge: str, state: State) -> Check:
-    ways = [route for route in state.routes if route.dst == "default"]
+    ways = [route for route in state.routes if route.dst == "default" and not route.is_dead]
     # The kernel lists them by metric and takes the first; which interface that is, and its gateway, is the house's.
-    leads_out = bool(ways) and ways[0].dev not in {None, bridge}
+    is_wrong = bool(ways) and ways[0].dev in {None, bridge}
+    leads_out = bool(ways) and not is_wrong and _leads_out(ways[0])
     want = f"one that leaves by another interface than {bridge}"
     return expect(
         # A cluster in a classroom may be on its own, and all of it can be right then; a wrong way out is a mistake.
         name, "default route", want=want, seen=want if leads_out else ", ".join(map(_words, ways)) or "none",
-        level="must" if ways else "advice",
+        level="must" if is_wrong else "advice",
         by_hand="connect this machine to a network with a gateway (cable or Wi-Fi), by the tool that manages its "
         f"network, and let none of {bridge} come before it (`ip route`)",
     )  # fmt: skip
 
 
+def _leads_out(route: ip.Route) -> bool:
+    """Not where a DHCP server gave no answer (RFC 3927), nor among containers, where dhcpcd may leave one as well."""
+    is_alone = (route.source or "").startswith("169.254.")
+    return not is_alone and not (route.dev or "").startswith(("lo", "docker", "veth", "br-"))
+
+
 def _words(route: ip.Route) -> str:
     via = f"via {route.gateway} " if route.gateway else ""
-    return f"{via}dev {route.dev}" if route.dev else "on no interface, so it is dropped"
+    source = f" src {route.source}" if route.source and not route.gateway else ""
+    return f"{via}dev {route.dev}{source}" if route.dev else "on no interface, so it is dropped"
 
 
 def _judge_overlap(name: str, interface: str, state: State, cluster: Cluster) -> Check:

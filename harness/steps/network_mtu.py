@@ -31,7 +31,7 @@ def judge_mtu(links: Mapping[str, tuple[Link, ...]], cluster: Cluster) -> Iterat
     # A machine has one vote: else the bridge, which shrinks with a port, and the cables outvote the nodes.
     votes = [_usual(sizes.values()) for sizes in seen.values()]
     for name, sizes in seen.items():
-        yield _judge_machine(name, _own(name, cluster), sizes, _usual(votes))
+        yield _judge_machine(name, cluster.device_of(name), sizes, _usual(votes))
 
 
 def _usual(sizes: Iterable[int]) -> int:
@@ -54,9 +54,5 @@ def _judge_machine(name: str, own: str, sizes: Sizes, want: int) -> Check:
 def _sizes(name: str, links: tuple[Link, ...], cluster: Cluster) -> Sizes:
     """The MTU of a machine's own interface, and on the controller of the cables; of those that there are."""
     cables = {node.link for node in cluster.nodes} if name == cluster.controller.name else set[str]()
-    ours = {_own(name, cluster), *cables}
+    ours = {cluster.device_of(name), *cables}
     return {link.name: link.mtu for link in links if link.name in ours and link.mtu is not None}
-
-
-def _own(name: str, cluster: Cluster) -> str:
-    return cluster.controller.bridge if name == cluster.controller.name else cluster.node(name).interface

@@ -82,7 +82,7 @@ def refusals(name: str, rules: str, wanted: Iterable[str], peers: Iterable[str],
 
 def _refusals(name: str, rules: str, wanted: Iterable[str], peers: Iterable[str], cluster: Cluster) -> Iterator[str]:
     filters = iptables.table(rules)
-    interface = cluster.controller.bridge if name == cluster.controller.name else cluster.node(name).interface
+    interface = cluster.device_of(name)
     for peer in peers:
         for port, protocol in (each.split("/") for each in wanted):
             packet = Packet(cluster.address(peer), protocol, int(port), interface, cluster.address(name))

@@ -23,8 +23,10 @@ NEEDED = {
     "/dev/null": 0o666, "/etc/passwd": 0o004, "/etc/group": 0o004,
 }  # fmt: skip
 DEVICE = "/dev/null"
+FILES = {"/etc/passwd", "/etc/group"}
+KIND, RIGHTS = 0o170000, 0o7777  # what of a mode says what it is, and who may do what (inode(7))
 # The whole mode in hexadecimal, which is the same in every language.
-COMMAND = f"stat -L -c '%f %n' -- {' '.join(NEEDED)} 2>/dev/null || :"
+COMMAND = f"for p in {' '.join(NEEDED)}; do [ ! -e $p ] || stat -L -c '%f %n' -- $p || exit 9; done"
 LINE = re.compile(r"([0-9a-f]+) (/.*)")
 
 
@@ -44,19 +46,25 @@ def judge_base(name: str, modes: Mapping[str, int]) -> Iterator[Check]:
     for path, needed in NEEDED.items():
         mode = modes.get(path)
         is_enough = mode is not None and mode & needed == needed
-        is_kind = mode is not None and (stat.S_ISCHR(mode) or path != DEVICE)
-        rights = "no such path" if mode is None else f"mode {stat.S_IMODE(mode):o}"
+        is_kind = mode is not None and (path != DEVICE or mode & KIND == stat.S_IFCHR)
+        rights = "no such path" if mode is None else f"mode {mode & RIGHTS:o}"
         want = f"at least {needed:o}"
         yield expect(
             name, f"everybody may use {path}", want=want,
             seen=want if is_enough and is_kind else rights if is_kind or mode is None else "not the device",
-            fix=_fix(name, path, needed) if is_kind and not is_enough else (),
-            by_hand=f"`sudo rm {path}; sudo mknod -m 666 {path} c 1 3`, or a reboot"
-            if path == DEVICE else f"`sudo install -d -m 755 {path}`, and see what took it away",
+            fix=_fix(name, path, mode | needed) if mode is not None and is_kind and not is_enough else (),
+            by_hand=_by_hand(path, needed),
         )  # fmt: skip
 
 
-def _fix(name: str, path: str, needed: int) -> tuple[Run, ...]:
+def _fix(name: str, path: str, mode: int) -> tuple[Run, ...]:
     """Only adds: what an owner gave beyond that stays."""
-    who = {0o1777: "a+rwx,+t", 0o666: "a+rw", 0o005: "o+rx", 0o001: "o+x", 0o004: "o+r"}[needed]
-    return (Run(name, ("chmod", who, "--", path), f"let everybody use {path}"),)
+    return (Run(name, ("chmod", f"{mode & RIGHTS:o}", "--", path), f"let everybody use {path}"),)
+
+
+def _by_hand(path: str, needed: int) -> str:
+    if path == DEVICE:
+        return f"`sudo rm {path}; sudo mknod -m 666 {path} c 1 3`, or a reboot"
+    if path in FILES:
+        return f"bring it back: `sudo cp -p {path}- {path}` has it as it was before its last change"
+    return f"`sudo install -d -m {needed | 0o755:o} {path}`, and see what took it away"
