@@ -16,7 +16,7 @@ from harness.node import File
 from harness.parse import daemon_json, dockerd_log
 from harness.parse.units import Unit
 from harness.steps import engine, engine_firewall
-from harness.steps.engine_daemon import Told
+from harness.steps.engine_told import Told
 from tests_harness.fakes_cluster import CLUSTER, differences
 from tests_harness.fakes_docker import DAEMON, RUNS, good_engine
 

@@ -11,8 +11,9 @@ from harness.parse import daemon_json, dockerd_log, dockerd_options, units, unit
 from harness.parse.units import Unit
 from harness.step import LookFrom, expect
 from harness.steps import engine_fixes as fixes
-from harness.steps.engine_daemon import Daemon, Told, judge_daemons, observe_daemon
+from harness.steps.engine_daemon import Daemon, judge_daemons, observe_daemon
 from harness.steps.engine_fixes import CONFIG, REQUIRED, UNIT
+from harness.steps.engine_told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from harness.inventory import Cluster
-    from harness.node import File, NodeAccess
+    from harness.node import NodeAccess
+    from harness.steps.engine_told import Told
 
 SOCKET = "/run/docker.sock"
 USUAL = "/var/lib/docker"
 # As a login of this moment would have it, whatever our own login was given.
 MAY_USE = "runuser -u %s -- test -w %s"
-# As Go reads a switch of a command line.
-OFF = {"0", "f", "F", "false", "False", "FALSE"}
 # dpkg's names and those of Go, in which the engine is written. The kernel's own name (`docker info`) is another
 # thing: a 64-bit kernel runs 32-bit programs.
 GO_NAMES = {"armhf": "arm", "armel": "arm", "arm64": "arm64", "amd64": "amd64"}
@@ -51,28 +50,6 @@ class Daemon:
     may_use: bool
     groups: tuple[str, ...]
     lacks: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Told:
-    """What an engine is told at its next start: its file of settings, the options beside it by the file's keys.
-
-    `obstacle` is why it would not start at all, once it is stopped (empty: nothing is known of that).
-    """
-
-    config: File | None
-    options: Mapping[str, str]
-    obstacle: str = ""
-
-    def setting(self, key: str) -> str:
-        """A setting that is a text, "" where nobody sets it."""
-        said = daemon_json.settings(self.config.content).get(key) if self.config else None
-        return said if said and isinstance(said, str) else self.options.get(key, "")
-
-    def is_off(self, key: str) -> bool:
-        """Whether a switch that is on by itself is turned off."""
-        said = daemon_json.settings(self.config.content).get(key) if self.config else None
-        return said is False or self.options.get(key) in OFF
 
 
 def observe_daemon(node: NodeAccess, told: Told) -> Daemon:

@@ -11,7 +11,7 @@ from harness.steps.engine_fixes import CONFIG
 if TYPE_CHECKING:
     from harness.model import Check
     from harness.node import NodeAccess
-    from harness.steps.engine_daemon import Told
+    from harness.steps.engine_told import Told
 
 # Docker's own, and the one by which the tasks of a swarm get out.
 OWN, SWARM = "docker0", "docker_gwbridge"
